@@ -1,0 +1,113 @@
+// Package child runs other programs: with exactly the descriptors, directory,
+// credentials and memory limits a C qmail program would give them.
+//
+// Children get SIGPIPE and every other signal that the Go runtime handles in
+// its default disposition. It must not know what is run or why.
+package child
+
+import (
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/limits"
+)
+
+// Closed in Command.Files leaves that descriptor closed in the child.
+const Closed fdio.FD = -1
+
+// Command describes a child process.
+type Command struct {
+	Path  string    // file to execute, relative to Dir; not searched
+	Args  []string  // argv, the program's own name first
+	Env   []string  // nil means the caller's environment
+	Dir   string    // working directory; empty means the caller's
+	Files []fdio.FD // descriptors 0, 1, … of the child; Closed for none
+
+	// Credential switches user and groups, in the order setgroups, setgid,
+	// setuid; nil keeps the caller's.
+	Credential *syscall.Credential
+}
+
+// Start starts the child and returns its process id. The error is the one of
+// fork(2), of a step between fork and exec, or of execve(2) itself.
+func (c *Command) Start() (int, error) {
+	env := c.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	if lifted := limits.Lifted(); len(lifted) > 0 {
+		return c.startLimited(env, lifted)
+	}
+	files := make([]uintptr, len(c.Files))
+	for i, f := range c.Files {
+		files[i] = uintptr(f)
+	}
+	return syscall.ForkExec(c.Path, c.Args, &syscall.ProcAttr{
+		Dir:   c.Dir,
+		Env:   env,
+		Files: files,
+		Sys:   &syscall.SysProcAttr{Credential: c.Credential},
+	})
+}
+
+// Wait waits for the process pid to end.
+func Wait(pid int) (syscall.WaitStatus, error) {
+	for {
+		var status syscall.WaitStatus
+		_, err := syscall.Wait4(pid, &status, 0, nil)
+		if err != syscall.EINTR {
+			return status, err
+		}
+	}
+}
+
+// Run starts the child and waits for it.
+func (c *Command) Run() (syscall.WaitStatus, error) {
+	pid, err := c.Start()
+	if err != nil {
+		return 0, err
+	}
+	return Wait(pid)
+}
+
+// Exec replaces the calling process by the program at path, with the memory
+// limits the caller was started with. It returns only if it fails.
+func Exec(path string, args, env []string) error {
+	limits.PutBack()
+	err := syscall.Exec(path, args, env)
+	limits.Lift()
+	return err
+}
+
+// Lookup finds name in the directories of PATH as execvp(3) does: a name
+// with a slash stands for itself, a directory whose file cannot be executed
+// is passed over. Where nothing is found it returns EACCES if a file was
+// there at all, else ENOENT.
+func Lookup(name string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	path, ok := os.LookupEnv("PATH")
+	if !ok {
+		path = "/bin:/usr/bin"
+	}
+	var failure error = syscall.ENOENT
+	for dir := range strings.SplitSeq(path, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		file := dir + "/" + name
+		var st syscall.Stat_t
+		if err := syscall.Stat(file, &st); err != nil {
+			continue
+		}
+		const executable = 1 // X_OK of access(2)
+		if st.Mode&syscall.S_IFMT == syscall.S_IFREG && syscall.Access(file, executable) == nil {
+			return file, nil
+		}
+		failure = syscall.EACCES
+	}
+	return "", failure
+}

@@ -1,0 +1,114 @@
+// Package fdio reads and writes raw file descriptors.
+//
+// os.File registers descriptors with the runtime poller, may switch them to
+// non-blocking mode for everybody who shares them, and ends the process when
+// descriptor 1 or 2 is a broken pipe. Programs whose descriptors are shared
+// with C programs, and the lean ones on the per-message path, use this
+// instead. It must not know what the bytes mean.
+package fdio
+
+import (
+	"io"
+	"syscall"
+)
+
+// FD is an open file descriptor in blocking mode. It implements io.Reader,
+// io.Writer and io.Closer; errors are plain syscall.Errno.
+type FD int
+
+var (
+	_ io.ReadWriteCloser = FD(0)
+	_ io.Seeker          = FD(0)
+)
+
+// Open opens a file, close-on-exec.
+func Open(path string, flags int, mode uint32) (FD, error) {
+	for {
+		fd, err := syscall.Open(path, flags|syscall.O_CLOEXEC, mode)
+		if err != syscall.EINTR {
+			return FD(fd), err
+		}
+	}
+}
+
+// ReadFile returns the whole content of a file.
+func ReadFile(path string) ([]byte, error) {
+	f, err := Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+// Read reads up to len(p) bytes, again where a signal interrupts; io.EOF at
+// the end.
+func (f FD) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		n, err := syscall.Read(int(f), p)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
+// Write writes all of p. A broken pipe is the error EPIPE, not a signal.
+func (f FD) Write(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := syscall.Write(int(f), p[done:])
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return done, err
+		}
+		done += n
+	}
+	return done, nil
+}
+
+// WriteString writes all of s.
+func (f FD) WriteString(s string) (int, error) { return f.Write([]byte(s)) }
+
+// Seek moves the file position.
+func (f FD) Seek(offset int64, whence int) (int64, error) {
+	return syscall.Seek(int(f), offset, whence)
+}
+
+// Stat describes the file.
+func (f FD) Stat() (syscall.Stat_t, error) {
+	var st syscall.Stat_t
+	err := syscall.Fstat(int(f), &st)
+	return st, err
+}
+
+// Sync makes the file's data and length durable (fsync(2)).
+func (f FD) Sync() error {
+	for {
+		if err := syscall.Fsync(int(f)); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+// Close closes the descriptor.
+func (f FD) Close() error { return syscall.Close(int(f)) }
+
+// Pipe makes a pipe, both ends close-on-exec and blocking.
+func Pipe() (r, w FD, err error) {
+	var p [2]int
+	if err := syscall.Pipe2(p[:], syscall.O_CLOEXEC); err != nil {
+		return -1, -1, err
+	}
+	return FD(p[0]), FD(p[1]), nil
+}

@@ -1,0 +1,74 @@
+//go:build linux
+
+#include "textflag.h"
+
+// The program's entry point (go build -ldflags "-E …/compat/limits.entry").
+// It runs before the Go runtime exists: no stack growth, no g, the kernel's
+// registers and stack as execve left them. See the package comment.
+
+#define SYS_write       1
+#define SYS_exit_group  231
+#define SYS_prlimit64   302
+
+#define RLIMIT_DATA 2
+#define RLIMIT_AS   9
+
+TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
+	MOVL $RLIMIT_DATA, SI
+	LEAQ ·savedData(SB), R10
+	CALL ·raise(SB)
+	MOVL $RLIMIT_AS, SI
+	LEAQ ·savedAS(SB), R10
+	CALL ·raise(SB)
+
+	// A hard limit below what the runtime reserves before main would make
+	// it die with status 2, which spawners report as a permanent failure.
+	MOVQ ·savedAS+8(SB), AX
+	TESTQ AX, AX
+	JEQ  start
+	MOVQ ·leastAS(SB), CX
+	CMPQ AX, CX
+	JCC  start
+	MOVL $SYS_write, AX
+	MOVL $2, DI
+	MOVQ ·complaint(SB), SI
+	MOVQ ·complaint+8(SB), DX
+	SYSCALL
+	MOVL $SYS_exit_group, AX
+	MOVQ ·exitCode(SB), SI
+	MOVQ ·exitCode+8(SB), CX
+	XORL DI, DI
+digit:
+	TESTQ CX, CX
+	JEQ  leave
+	IMULL $10, DI
+	MOVBLZX (SI), DX
+	SUBL $'0', DX
+	ADDL DX, DI
+	INCQ SI
+	DECQ CX
+	JMP  digit
+leave:
+	SYSCALL
+start:
+	JMP _rt0_amd64_linux(SB)
+
+// raise reads the limit SI into the pair at R10 and lifts its soft part to
+// its hard part. Failure leaves the limit as it is.
+TEXT ·raise(SB),NOSPLIT|NOFRAME,$0
+	XORL DI, DI
+	XORL DX, DX
+	MOVL $SYS_prlimit64, AX
+	SYSCALL
+	TESTQ AX, AX
+	JNE  done
+	MOVQ 8(R10), AX
+	MOVQ AX, ·wanted(SB)
+	MOVQ AX, ·wanted+8(SB)
+	XORL DI, DI
+	LEAQ ·wanted(SB), DX
+	XORL R10, R10
+	MOVL $SYS_prlimit64, AX
+	SYSCALL
+done:
+	RET

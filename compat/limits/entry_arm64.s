@@ -1,0 +1,67 @@
+//go:build linux
+
+#include "textflag.h"
+
+// The program's entry point on arm64; see entry_amd64.s.
+
+#define SYS_write       64
+#define SYS_exit_group  94
+#define SYS_prlimit64   261
+
+#define RLIMIT_DATA 2
+#define RLIMIT_AS   9
+
+TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
+	MOVD $RLIMIT_DATA, R1
+	MOVD $·savedData(SB), R3
+	BL   ·raise(SB)
+	MOVD $RLIMIT_AS, R1
+	MOVD $·savedAS(SB), R3
+	BL   ·raise(SB)
+
+	MOVD ·savedAS+8(SB), R9
+	CBZ  R9, start
+	MOVD ·leastAS(SB), R10
+	CMP  R10, R9
+	BHS  start
+	MOVD $2, R0
+	MOVD ·complaint(SB), R1
+	MOVD ·complaint+8(SB), R2
+	MOVD $SYS_write, R8
+	SVC
+	MOVD ·exitCode(SB), R1
+	MOVD ·exitCode+8(SB), R2
+	MOVD ZR, R0
+	MOVD $10, R3
+digit:
+	CBZ  R2, leave
+	MUL  R3, R0, R0
+	MOVBU (R1), R4
+	SUB  $48, R4, R4
+	ADD  R4, R0, R0
+	ADD  $1, R1, R1
+	SUB  $1, R2, R2
+	B    digit
+leave:
+	MOVD $SYS_exit_group, R8
+	SVC
+start:
+	B _rt0_arm64_linux(SB)
+
+TEXT ·raise(SB),NOSPLIT|NOFRAME,$0
+	MOVD R3, R9
+	MOVD ZR, R0
+	MOVD ZR, R2
+	MOVD $SYS_prlimit64, R8
+	SVC
+	CBNZ R0, done
+	MOVD 8(R9), R10
+	MOVD R10, ·wanted(SB)
+	MOVD R10, ·wanted+8(SB)
+	MOVD ZR, R0
+	MOVD $·wanted(SB), R2
+	MOVD ZR, R3
+	MOVD $SYS_prlimit64, R8
+	SVC
+done:
+	RET (R30)

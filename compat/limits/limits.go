@@ -1,0 +1,106 @@
+// Package limits lets Go programs live under the small memory limits of
+// qmail hosts ("softlimit -m 3000000").
+//
+// The Go runtime reserves hundreds of megabytes of address space before main
+// and dies with exit status 2 where RLIMIT_AS forbids it. Every program is
+// therefore linked with this package's entry point (the Makefile passes
+// -E …/compat/limits.entry): a dozen instructions that save the soft
+// RLIMIT_DATA and RLIMIT_AS, raise them to the hard ones, and jump to the
+// runtime's own entry. Where the hard limit is too low as well, it writes one
+// line to descriptor 2 and leaves with the program's temporary exit code.
+//
+// The saved soft limits become Go's memory limit (Apply) and are put back for
+// programs that we run (package child). The package must not know what any
+// program does.
+package limits
+
+import (
+	"math"
+	"runtime/debug"
+	"syscall"
+)
+
+// Resource numbers of setrlimit(2) on Linux.
+const (
+	Data = 2
+	AS   = 9
+)
+
+// floor is the smallest memory limit given to the garbage collector, in
+// bytes. The runtime itself occupies several megabytes; a limit below that
+// only makes it collect without end.
+const floor = 12 << 20
+
+// Written by the entry point before the runtime starts; zero in a program
+// that was linked without it. Each pair is soft limit, hard limit.
+var (
+	savedData [2]uint64
+	savedAS   [2]uint64
+	wanted    [2]uint64
+)
+
+// leastAS is the address space in bytes below which the Go runtime cannot
+// start (measured: it needs about 800 MB on amd64).
+var leastAS uint64 = 900 << 20
+
+// exitCode is set at link time to the program's temporary exit code.
+var exitCode = "111"
+
+var complaint = "fatal: hard limit on address space too low (see ulimit -Hv, LimitAS=) (#4.3.0)\n"
+
+// entry is the program's entry point, in assembly.
+func entry()
+
+// raise is entry's helper, in assembly.
+func raise()
+
+// Saved is a soft limit that the program was started with and that its entry
+// point has lifted.
+type Saved struct {
+	Resource int
+	Soft     uint64
+	Hard     uint64
+}
+
+// Lifted returns the soft limits that were in force when the program was
+// started and have been raised; none where nothing was limited.
+func Lifted() []Saved {
+	var out []Saved
+	if savedData[0] < savedData[1] {
+		out = append(out, Saved{Data, savedData[0], savedData[1]})
+	}
+	if savedAS[0] < savedAS[1] {
+		out = append(out, Saved{AS, savedAS[0], savedAS[1]})
+	}
+	return out
+}
+
+// Apply makes the lowest of the lifted limits the Go runtime's memory limit,
+// but never less than the runtime needs to work at all.
+func Apply() {
+	least := uint64(math.MaxInt64)
+	for _, s := range Lifted() {
+		least = min(least, s.Soft)
+	}
+	if least < math.MaxInt64 {
+		debug.SetMemoryLimit(int64(max(least, floor)))
+	}
+}
+
+// PutBack lowers the soft limits of the calling process to what they were
+// when it was started. The Go runtime may die at its next allocation from the
+// system: call it only right before execve(2).
+func PutBack() {
+	for _, s := range Lifted() {
+		lim := syscall.Rlimit{Cur: s.Soft, Max: s.Hard}
+		_ = syscall.Setrlimit(s.Resource, &lim)
+	}
+}
+
+// Lift undoes PutBack after an execve(2) that failed.
+func Lift() {
+	for _, s := range Lifted() {
+		lim := syscall.Rlimit{Cur: s.Hard, Max: s.Hard}
+		_ = syscall.Setrlimit(s.Resource, &lim)
+	}
+}

@@ -1,0 +1,241 @@
+// Package control reads the files of /var/qmail/control. It is the one place
+// that knows every file, its format and its default (qmail-control(5)); it
+// must not know what a value is used for.
+package control
+
+import (
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/address"
+	"github.com/reqmail/reqmail/compat/fdio"
+)
+
+// Name is the name of a control file.
+type Name string
+
+// The control files of the plain program set.
+const (
+	Me                Name = "me"
+	BadMailFrom       Name = "badmailfrom"
+	BounceFrom        Name = "bouncefrom"
+	BounceHost        Name = "bouncehost"
+	ConcurrencyLocal  Name = "concurrencylocal"
+	ConcurrencyRemote Name = "concurrencyremote"
+	DataBytes         Name = "databytes"
+	DefaultDomain     Name = "defaultdomain"
+	DefaultHost       Name = "defaulthost"
+	DoubleBounceHost  Name = "doublebouncehost"
+	DoubleBounceTo    Name = "doublebounceto"
+	EnvNoAtHost       Name = "envnoathost"
+	HeloHost          Name = "helohost"
+	IDHost            Name = "idhost"
+	LocalIPHost       Name = "localiphost"
+	Locals            Name = "locals"
+	MoreRcptHosts     Name = "morercpthosts"
+	PercentHack       Name = "percenthack"
+	PlusDomain        Name = "plusdomain"
+	QMQPServers       Name = "qmqpservers"
+	QueueLifetime     Name = "queuelifetime"
+	RcptHosts         Name = "rcpthosts"
+	SMTPGreeting      Name = "smtpgreeting"
+	SMTPRoutes        Name = "smtproutes"
+	TimeoutConnect    Name = "timeoutconnect"
+	TimeoutRemote     Name = "timeoutremote"
+	TimeoutSMTPD      Name = "timeoutsmtpd"
+	VirtualDomains    Name = "virtualdomains"
+)
+
+// Default is what stands in for a missing file.
+type Default struct {
+	Me   bool   // the content of control/me …
+	Text string // … or, without that, this text; empty means none
+	Int  int    // for integer files
+}
+
+// DefaultOf returns the default of a line or integer file; seconds and bytes
+// are the units of the latter.
+func DefaultOf(name Name) Default {
+	switch name {
+	case BounceHost, DefaultDomain, DefaultHost, DoubleBounceHost, EnvNoAtHost, IDHost, PlusDomain:
+		return Default{Me: true, Text: string(name)}
+	case HeloHost, LocalIPHost, SMTPGreeting, Locals:
+		return Default{Me: true}
+	case BounceFrom:
+		return Default{Text: "MAILER-DAEMON"}
+	case DoubleBounceTo:
+		return Default{Text: "postmaster"}
+	case ConcurrencyLocal:
+		return Default{Int: 10}
+	case ConcurrencyRemote:
+		return Default{Int: 20}
+	case QueueLifetime:
+		return Default{Int: 604800}
+	case TimeoutConnect:
+		return Default{Int: 60}
+	case TimeoutRemote, TimeoutSMTPD:
+		return Default{Int: 1200}
+	}
+	return Default{}
+}
+
+// Dir is a control directory, read afresh at every call but for me, which is
+// read once.
+type Dir struct {
+	path  string
+	me    string
+	hasMe bool
+}
+
+// Open reads control/me of the control directory at path. A missing me is no
+// error.
+func Open(path string) (*Dir, error) {
+	d := &Dir{path: path}
+	line, ok, err := d.raw(Me)
+	d.me, d.hasMe = line, ok
+	return d, err
+}
+
+// Me returns the host's name, false where control/me does not exist.
+func (d *Dir) Me() (string, bool) { return d.me, d.hasMe }
+
+// Line returns the first line of a file without trailing blanks, or its
+// default. ok is false where there is neither.
+func (d *Dir) Line(name Name) (line string, ok bool, err error) {
+	line, ok, err = d.raw(name)
+	if ok || err != nil {
+		return line, ok, err
+	}
+	def := DefaultOf(name)
+	if def.Me && d.hasMe {
+		return d.me, true, nil
+	}
+	return def.Text, def.Text != "", nil
+}
+
+// Int returns the number at the start of a file, or its default where the
+// file or the number is missing.
+func (d *Dir) Int(name Name) (int, error) {
+	def := DefaultOf(name).Int
+	line, ok, err := d.raw(name)
+	if !ok || err != nil {
+		return def, err
+	}
+	n, ok := Number(line)
+	if !ok {
+		return def, nil
+	}
+	return n, nil
+}
+
+// Number reads the digits at the start of s, as a C int keeps them.
+func Number(s string) (int, bool) {
+	digits := 0
+	var n uint64
+	for digits < len(s) && '0' <= s[digits] && s[digits] <= '9' {
+		n = n*10 + uint64(s[digits]-'0')
+		digits++
+	}
+	return int(int32(n)), digits > 0
+}
+
+// List returns the entries of a list file: lines without trailing blanks,
+// but no empty ones and no comments. ok is false where the file is missing;
+// the default of me (locals) is the one entry of that list.
+func (d *Dir) List(name Name) (entries []string, ok bool, err error) {
+	data, ok, err := d.read(name)
+	if err != nil {
+		return nil, false, err
+	}
+	if !ok {
+		if DefaultOf(name).Me && d.hasMe {
+			return []string{d.me}, true, nil
+		}
+		return nil, false, nil
+	}
+	return ParseList(data), true, nil
+}
+
+// ParseList takes the text of a list file apart. A NUL in a line splits it.
+func ParseList(text string) []string {
+	var entries []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n \t")
+		if line == "" || line[0] == '#' || line[0] == 0 {
+			continue
+		}
+		entries = append(entries, strings.Split(line, "\x00")...)
+	}
+	return entries
+}
+
+// raw returns the first line of a file, without defaults.
+func (d *Dir) raw(name Name) (string, bool, error) {
+	data, ok, err := d.read(name)
+	line, _, _ := strings.Cut(data, "\n")
+	return strings.TrimRight(line, " \t\n"), ok, err
+}
+
+func (d *Dir) read(name Name) (string, bool, error) {
+	data, err := fdio.ReadFile(d.path + "/" + string(name))
+	if err == syscall.ENOENT {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, &Error{d.path + "/" + string(name), err}
+	}
+	return string(data), true, nil
+}
+
+// Error is trouble with a control file.
+type Error struct {
+	Path string
+	Err  error
+}
+
+func (e *Error) Error() string {
+	return "unable to read " + strconv.Quote(e.Path) + ": " + e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Map is a list file as a table; its keys are compared without regard to
+// ASCII case, and of equal ones the last counts.
+type Map map[string]string
+
+// Set makes a table of entries that are keys alone.
+func Set(entries []string) Map {
+	m := make(Map, len(entries))
+	for _, e := range entries {
+		m[address.Lower(e)] = ""
+	}
+	return m
+}
+
+// Pairs makes a table of entries of the form "key:value"; entries without a
+// colon are ignored.
+func Pairs(entries []string) Map {
+	m := make(Map, len(entries))
+	for _, e := range entries {
+		if key, value, ok := strings.Cut(e, ":"); ok {
+			m[address.Lower(key)] = value
+		}
+	}
+	return m
+}
+
+// Get looks a key up.
+func (m Map) Get(key string) (value string, ok bool) {
+	if len(m) == 0 {
+		return "", false
+	}
+	value, ok = m[address.Lower(key)]
+	return value, ok
+}
+
+// Has reports whether the key is there.
+func (m Map) Has(key string) bool {
+	_, ok := m.Get(key)
+	return ok
+}
