@@ -37,7 +37,7 @@ func (c *Command) Start() (int, error) {
 	if env == nil {
 		env = os.Environ()
 	}
-	if lifted := limits.Lifted(); len(lifted) > 0 {
+	if lifted := limits.ForChildren(); len(lifted) > 0 {
 		return c.startLimited(env, lifted)
 	}
 	files := make([]uintptr, len(c.Files))
@@ -75,10 +75,10 @@ func (c *Command) Run() (syscall.WaitStatus, error) {
 // Exec replaces the calling process by the program at path, with the memory
 // limits the caller was started with. It returns only if it fails.
 func Exec(path string, args, env []string) error {
-	limits.PutBack()
-	err := syscall.Exec(path, args, env)
-	limits.Lift()
-	return err
+	if lifted := limits.ForChildren(); len(lifted) > 0 {
+		return execLimited(path, args, env, lifted)
+	}
+	return syscall.Exec(path, args, env)
 }
 
 // Lookup finds name in the directories of PATH as execvp(3) does: a name

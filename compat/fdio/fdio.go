@@ -112,3 +112,12 @@ func Pipe() (r, w FD, err error) {
 	}
 	return FD(p[0]), FD(p[1]), nil
 }
+
+// DupAbove copies f to a close-on-exec descriptor not below least.
+func DupAbove(f FD, least int) (FD, error) {
+	n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(f), syscall.F_DUPFD_CLOEXEC, uintptr(least))
+	if errno != 0 {
+		return f, errno
+	}
+	return FD(n), nil
+}

@@ -11,9 +11,18 @@
 #define SYS_prlimit64   302
 
 #define RLIMIT_DATA 2
+#define RLIMIT_NOFILE 7
 #define RLIMIT_AS   9
 
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
+	// prlimit64(0, RLIMIT_NOFILE, nil, &savedFiles)
+	XORL DI, DI
+	MOVL $RLIMIT_NOFILE, SI
+	XORL DX, DX
+	LEAQ ·savedFiles(SB), R10
+	MOVL $SYS_prlimit64, AX
+	SYSCALL
+
 	MOVL $RLIMIT_DATA, SI
 	LEAQ ·savedData(SB), R10
 	CALL ·raise(SB)

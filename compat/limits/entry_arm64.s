@@ -9,9 +9,18 @@
 #define SYS_prlimit64   261
 
 #define RLIMIT_DATA 2
+#define RLIMIT_NOFILE 7
 #define RLIMIT_AS   9
 
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
+	// prlimit64(0, RLIMIT_NOFILE, nil, &savedFiles)
+	MOVD ZR, R0
+	MOVD $RLIMIT_NOFILE, R1
+	MOVD ZR, R2
+	MOVD $·savedFiles(SB), R3
+	MOVD $SYS_prlimit64, R8
+	SVC
+
 	MOVD $RLIMIT_DATA, R1
 	MOVD $·savedData(SB), R3
 	BL   ·raise(SB)

@@ -22,8 +22,9 @@ import (
 
 // Resource numbers of setrlimit(2) on Linux.
 const (
-	Data = 2
-	AS   = 9
+	Data  = 2
+	Files = 7
+	AS    = 9
 )
 
 // floor is the smallest memory limit given to the garbage collector, in
@@ -34,9 +35,10 @@ const floor = 12 << 20
 // Written by the entry point before the runtime starts; zero in a program
 // that was linked without it. Each pair is soft limit, hard limit.
 var (
-	savedData [2]uint64
-	savedAS   [2]uint64
-	wanted    [2]uint64
+	savedData  [2]uint64
+	savedAS    [2]uint64
+	savedFiles [2]uint64
+	wanted     [2]uint64
 )
 
 // leastAS is the address space in bytes below which the Go runtime cannot
@@ -87,20 +89,14 @@ func Apply() {
 	}
 }
 
-// PutBack lowers the soft limits of the calling process to what they were
-// when it was started. The Go runtime may die at its next allocation from the
-// system: call it only right before execve(2).
-func PutBack() {
-	for _, s := range Lifted() {
-		lim := syscall.Rlimit{Cur: s.Soft, Max: s.Hard}
-		_ = syscall.Setrlimit(s.Resource, &lim)
+// ForChildren returns the limits to give a program that we run: the lifted
+// ones, and the number of open files, which package os raises at its start
+// and package syscall puts back only in its own fork. None where no memory
+// limit was lifted, for then package syscall's fork does all that is needed.
+func ForChildren() []Saved {
+	saved := Lifted()
+	if len(saved) > 0 {
+		saved = append(saved, Saved{Files, savedFiles[0], savedFiles[1]})
 	}
-}
-
-// Lift undoes PutBack after an execve(2) that failed.
-func Lift() {
-	for _, s := range Lifted() {
-		lim := syscall.Rlimit{Cur: s.Hard, Max: s.Hard}
-		_ = syscall.Setrlimit(s.Resource, &lim)
-	}
+	return saved
 }

@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/limits"
 )
 
@@ -108,13 +109,9 @@ func (c *Command) plan(env []string, lifted []limits.Saved) (*limitedPlan, error
 	return p, nil
 }
 
-// dupAbove copies fd to a close-on-exec descriptor not below least.
 func dupAbove(fd, least int) (int, error) {
-	n, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, uintptr(least))
-	if errno != 0 {
-		return fd, errno
-	}
-	return int(n), nil
+	copied, err := fdio.DupAbove(fdio.FD(fd), least)
+	return int(copied), err
 }
 
 // awaitExec learns from the report pipe whether the child reached its
@@ -172,6 +169,31 @@ func rawFork() (uintptr, syscall.Errno) {
 	return pid, errno
 }
 
+// execLimited does what syscall.Exec does with the lifted limits put back.
+// Between the two nothing may need memory from the system.
+func execLimited(path string, args, env []string, lifted []limits.Saved) error {
+	p, err := (&Command{Path: path, Args: args}).plan(env, lifted)
+	if err != nil {
+		return err
+	}
+	raised := make([]syscall.Rlimit, len(lifted))
+	for i, l := range lifted {
+		raised[i] = syscall.Rlimit{Cur: l.Hard, Max: l.Hard}
+	}
+	return p.execHere(raised)
+}
+
+// execHere executes the program in the calling process, and after a failure
+// raises the limits again.
+//
+//go:noinline
+//go:nocheckptr
+func (p *limitedPlan) execHere(raised []syscall.Rlimit) error {
+	errno := p.exec()
+	p.setLimits(raised)
+	return errno
+}
+
 // inChild takes the steps between fork and exec and returns the first error.
 //
 //go:nosplit
@@ -200,13 +222,29 @@ func (p *limitedPlan) inChild() syscall.Errno {
 			return errno
 		}
 	}
-	for i := range p.limits {
-		_, _, _ = syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, uintptr(p.limits[i].Resource),
-			uintptr(unsafe.Pointer(&p.rlimit[i])), 0, 0, 0)
-	}
+	return p.exec()
+}
+
+// exec puts the limits back and executes the program.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (p *limitedPlan) exec() syscall.Errno {
+	p.setLimits(p.rlimit)
 	_, _, errno := syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(p.path)),
 		uintptr(unsafe.Pointer(&p.argv[0])), uintptr(unsafe.Pointer(&p.envv[0])))
 	return errno
+}
+
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (p *limitedPlan) setLimits(to []syscall.Rlimit) {
+	for i := range p.limits {
+		_, _, _ = syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, uintptr(p.limits[i].Resource),
+			uintptr(unsafe.Pointer(&to[i])), 0, 0, 0)
+	}
 }
 
 //go:nosplit

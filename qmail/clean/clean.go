@@ -1,0 +1,75 @@
+// Package clean is qmail-clean: it removes queue files that qmail-send, under
+// its own uid, may not. It owns the order in which requests are answered and
+// must not decide what is to be removed.
+package clean
+
+import (
+	"bufio"
+	"io"
+	"time"
+
+	"github.com/reqmail/reqmail/compat/wire"
+	"github.com/reqmail/reqmail/queue"
+)
+
+// sweepEvery is how many requests are served between two walks over pid.
+const sweepEvery = 31
+
+// Exit codes.
+const (
+	ExitDone     = 0
+	ExitNoAnswer = 100 // the answer could not be written
+	ExitNoQueue  = 111
+)
+
+// Run serves requests from the current directory, which must be the queue,
+// until its input ends, and returns the exit code.
+func Run(requests io.Reader, answers io.Writer, now func() time.Time) int {
+	in := bufio.NewReaderSize(requests, 4096)
+	for served := 0; ; served++ {
+		if served%sweepEvery == 0 {
+			queue.SweepPid(now().Unix())
+		}
+		line, err := readRequest(in)
+		if err != nil {
+			return ExitDone
+		}
+		if _, err := answers.Write([]byte{answer(line)}); err != nil {
+			return ExitNoAnswer
+		}
+	}
+}
+
+// readRequest reads up to the next NUL. Of a line that is too long to be a
+// request it keeps only enough to tell.
+func readRequest(in *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		c, err := in.ReadByte()
+		if err != nil {
+			return nil, err
+		}
+		if c == 0 {
+			return line, nil
+		}
+		if len(line) < wire.MaxCleanRequest+1 {
+			line = append(line, c)
+		}
+	}
+}
+
+// answer carries out a request.
+func answer(line []byte) byte {
+	request, ok := wire.ParseCleanRequest(line)
+	if !ok {
+		return wire.CleanMalformed
+	}
+	remove := queue.RemoveMess
+	if request.Kind == wire.CleanTodo {
+		remove = queue.RemoveTodo
+	}
+	if remove(queue.ID(request.ID)) != nil {
+		return wire.CleanFailed
+	}
+	return wire.CleanDone
+}

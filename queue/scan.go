@@ -1,0 +1,88 @@
+package queue
+
+import (
+	"strconv"
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+	"golang.org/x/sys/unix"
+)
+
+// Scan walks over the message numbers in a directory, in the file system's
+// order, without holding more than a buffer of names: todo, or a split
+// directory with all its parts.
+type Scan struct {
+	dirs  []string
+	file  fdio.FD // of the directory being read; -1 between directories
+	buf   []byte
+	names []string
+}
+
+// ScanTodo walks over todo.
+func ScanTodo() *Scan { return &Scan{dirs: []string{"todo"}, file: -1} }
+
+// ScanSplit walks over kind/0, kind/1, …; kind is "mess" or "info".
+func ScanSplit(kind string) *Scan {
+	s := &Scan{file: -1}
+	for n := range Split() {
+		s.dirs = append(s.dirs, kind+"/"+strconv.FormatUint(n, 10))
+	}
+	return s
+}
+
+// Next returns the next message number. more is false when the walk is over.
+// An error is a directory that could not be opened: the walk can go on with
+// the same directory later. ok is false for an entry that is no number, so
+// that a caller can do one entry at a time.
+func (s *Scan) Next() (id ID, ok, more bool, err error) {
+	name, more, err := s.nextName()
+	if !more || err != nil {
+		return 0, false, more, err
+	}
+	id, ok = ParseID(name)
+	return id, ok, true, nil
+}
+
+// nextName returns the next directory entry; results as for Next.
+func (s *Scan) nextName() (name string, more bool, err error) {
+	for len(s.names) == 0 {
+		if s.file < 0 {
+			if len(s.dirs) == 0 {
+				return "", false, nil
+			}
+			f, err := fdio.Open(s.dirs[0], syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+			if err != nil {
+				return "", true, &FileError{"unable to opendir", s.dirs[0], err}
+			}
+			s.file, s.dirs = f, s.dirs[1:]
+		}
+		if !s.fill() {
+			s.file.Close()
+			s.file = -1
+		}
+	}
+	name, s.names = s.names[0], s.names[1:]
+	return name, true, nil
+}
+
+// Close ends the walk early.
+func (s *Scan) Close() {
+	if s.file >= 0 {
+		s.file.Close()
+	}
+	s.file, s.dirs, s.names = -1, nil, nil
+}
+
+// fill reads more names of the open directory, false at its end. As in C, an
+// error of readdir(3) is an end.
+func (s *Scan) fill() bool {
+	if s.buf == nil {
+		s.buf = make([]byte, 32<<10)
+	}
+	n, err := unix.ReadDirent(int(s.file), s.buf)
+	if err != nil || n <= 0 {
+		return false
+	}
+	_, _, s.names = unix.ParseDirent(s.buf[:n], -1, s.names[:0])
+	return true
+}
