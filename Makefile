@@ -13,7 +13,7 @@ LDFLAGS := -s -w -E $(MODULE)/compat/limits.entry \
 	-X $(MODULE)/compat/home.linked=$(QMAIL) -X $(MODULE)/queue.split=$(SPLIT)
 GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath
 
-COMMANDS := $(notdir $(wildcard cmd/*))
+COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
 .PHONY: build
 build:

@@ -18,8 +18,11 @@ type Scan struct {
 	names []string
 }
 
-// ScanTodo walks over todo.
-func ScanTodo() *Scan { return &Scan{dirs: []string{"todo"}, file: -1} }
+// ScanTodo walks over todo, which it opens at once.
+func ScanTodo() (*Scan, error) {
+	s := &Scan{dirs: []string{"todo"}, file: -1}
+	return s, s.open()
+}
 
 // ScanSplit walks over kind/0, kind/1, …; kind is "mess" or "info".
 func ScanSplit(kind string) *Scan {
@@ -50,11 +53,9 @@ func (s *Scan) nextName() (name string, more bool, err error) {
 			if len(s.dirs) == 0 {
 				return "", false, nil
 			}
-			f, err := fdio.Open(s.dirs[0], syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
-			if err != nil {
-				return "", true, &FileError{"unable to opendir", s.dirs[0], err}
+			if err := s.open(); err != nil {
+				return "", true, err
 			}
-			s.file, s.dirs = f, s.dirs[1:]
 		}
 		if !s.fill() {
 			s.file.Close()
@@ -63,6 +64,16 @@ func (s *Scan) nextName() (name string, more bool, err error) {
 	}
 	name, s.names = s.names[0], s.names[1:]
 	return name, true, nil
+}
+
+// open opens the next directory.
+func (s *Scan) open() error {
+	f, err := fdio.Open(s.dirs[0], syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return &FileError{"unable to opendir", s.dirs[0], err}
+	}
+	s.file, s.dirs = f, s.dirs[1:]
+	return nil
 }
 
 // Close ends the walk early.

@@ -23,13 +23,19 @@ func Quote(addr string) string {
 		return ""
 	}
 	local, domain, ok := Split(addr)
-	if needsQuotes(local) {
-		local = quote(local)
-	}
 	if !ok {
-		return local
+		return QuoteLocal(local)
 	}
-	return local + "@" + domain
+	return QuoteLocal(local) + "@" + domain
+}
+
+// QuoteLocal returns a local part, which may be empty or contain "@", as it
+// stands before an address's last "@".
+func QuoteLocal(local string) string {
+	if needsQuotes(local) {
+		return quote(local)
+	}
+	return local
 }
 
 func needsQuotes(local string) bool {

@@ -17,7 +17,6 @@ package limits
 import (
 	"math"
 	"runtime/debug"
-	"syscall"
 )
 
 // Resource numbers of setrlimit(2) on Linux.

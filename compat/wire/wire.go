@@ -138,11 +138,12 @@ func ParseCleanRequest(line []byte) (CleanRequest, bool) {
 	if kind != CleanTodo && kind != CleanMess {
 		return CleanRequest{}, false
 	}
+	var id uint64 // wraps around, as C's scan_ulong does
 	for _, c := range line[5:] {
 		if c < '0' || c > '9' {
 			return CleanRequest{}, false
 		}
+		id = id*10 + uint64(c-'0')
 	}
-	id, err := strconv.ParseUint(string(line[5:]), 10, 64)
-	return CleanRequest{kind, id}, err == nil
+	return CleanRequest{kind, id}, true
 }

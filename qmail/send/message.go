@@ -1,0 +1,77 @@
+package send
+
+import (
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/maillog"
+	"github.com/reqmail/reqmail/queue"
+)
+
+// schedule enters a preprocessed message into the queues it belongs to.
+func (s *Scheduler) schedule(id queue.ID) {
+	state, err := queue.Look(id)
+	if err != nil {
+		s.warnFileError(err, tryAgain)
+		s.failed.add(id, s.now()+retryTrouble)
+		return
+	}
+	if !state.Info || state.Todo {
+		return // removed by somebody, or about to be preprocessed again
+	}
+	for c := range s.channel {
+		if state.Recipients[c] {
+			s.channel[c].add(id, state.NextTry[c])
+		}
+	}
+	if !state.Recipients[queue.Local] && !state.Recipients[queue.Remote] {
+		s.done.add(id, s.now())
+	}
+}
+
+// warnFileError logs an error of package queue.
+func (s *Scheduler) warnFileError(err error, then string) {
+	if e, ok := err.(*queue.FileError); ok {
+		s.warnFile(e.Doing, e.File, then)
+	}
+}
+
+// lookAtFailed tries once more to schedule a message.
+func (s *Scheduler) lookAtFailed() {
+	if e, ok := s.failed.take(s.recent); ok {
+		s.schedule(e.id)
+	}
+}
+
+// finishOne ends a message that is done on all channels.
+func (s *Scheduler) finishOne() {
+	e, ok := s.done.take(s.recent)
+	if !ok {
+		return
+	}
+	if !s.finish(e.id) {
+		s.done.add(e.id, s.now()+retryTrouble)
+	}
+}
+
+// finish returns what could not be delivered and removes the message: S5 →
+// S2 → S1. False means that it is to be tried again.
+func (s *Scheduler) finish(id queue.ID) bool {
+	state, err := queue.Look(id)
+	if err != nil {
+		s.warnFileError(err, tryAgain)
+		return false
+	}
+	if state.Recipients[queue.Local] || state.Recipients[queue.Remote] || state.Todo || !state.Info {
+		return true // a false alarm: the other channel finishes it
+	}
+	if !s.bounce(id) {
+		return false
+	}
+	s.logLine(maillog.EndMessage(uint64(id)))
+	if err := syscall.Unlink(id.Info()); err != nil {
+		s.warnFile("unable to unlink", id.Info(), tryAgain)
+		return false
+	}
+	s.askCleaner(cleanMess(id))
+	return true
+}

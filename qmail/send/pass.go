@@ -1,0 +1,154 @@
+package send
+
+import (
+	"errors"
+	"io"
+	"syscall"
+
+	"github.com/reqmail/reqmail/queue"
+)
+
+// job is a message on one channel, from the start of a pass over its
+// recipients until every delivery started by that pass has been reported.
+type job struct {
+	id      queue.ID
+	channel queue.Channel
+	sender  string
+	retry   int64 // when it is tried again if anything is deferred
+	dying   bool  // this is the last try
+	refs    int   // the pass, and deliveries not yet reported
+	todo    int   // recipients that are not done, of those seen
+	sawEnd  bool
+}
+
+// pass is a walk over the recipients of a message on one channel.
+type pass struct {
+	job  *job
+	file *queue.RecipientFile
+}
+
+// nextPass returns when a pass can go on or begin.
+func (s *Scheduler) nextPass() int64 {
+	wake := s.recent + sleepMax
+	for c, p := range s.passes {
+		if p != nil && s.spawners[c].ready() {
+			return 0
+		}
+	}
+	if s.jobs == s.maxJobs {
+		return wake
+	}
+	for c, p := range s.passes {
+		if e, ok := s.channel[c].first(); p == nil && ok {
+			wake = min(wake, e.due)
+		}
+	}
+	return wake
+}
+
+// advance begins the next pass on a channel where none is open, and takes one
+// record of the one that is.
+func (s *Scheduler) advance(c queue.Channel) {
+	if s.leaving {
+		return
+	}
+	if s.passes[c] == nil && !s.beginPass(c) {
+		return
+	}
+	if !s.spawners[c].ready() {
+		return
+	}
+	p := s.passes[c]
+	letter, recipient, pos, err := p.file.Next()
+	switch {
+	case err == io.EOF:
+		p.job.sawEnd = true
+		s.endPass(c)
+	case err != nil:
+		s.warnFile("trouble reading", p.job.id.Recipients(c), tryAgain)
+		s.endPass(c)
+	case letter == 'T':
+		p.job.todo++
+		s.start(p.job, pos, recipient)
+	case letter == 'D':
+	default:
+		s.warnFile("unknown record type in", p.job.id.Recipients(c), "!")
+		s.endPass(c)
+	}
+}
+
+// beginPass opens the message that is due first, if one is and a job is free.
+func (s *Scheduler) beginPass(c queue.Channel) bool {
+	if s.jobs == s.maxJobs {
+		return false
+	}
+	e, ok := s.channel[c].take(s.recent)
+	if !ok {
+		return false
+	}
+	file, err := queue.OpenRecipients(e.id, c)
+	var info queue.Info
+	if err == nil {
+		if info, err = queue.ReadInfo(e.id); err != nil {
+			file.Close()
+		}
+	}
+	if err != nil {
+		s.warnFile("trouble opening", e.id.Recipients(c), tryAgain)
+		// A message that somebody removed would be retried for ever.
+		if !errors.Is(err, syscall.ENOENT) || !queue.Gone(e.id) {
+			s.channel[c].add(e.id, s.recent+retryTrouble)
+		}
+		return false
+	}
+	s.jobs++
+	s.passes[c] = &pass{file: file, job: &job{
+		id:      e.id,
+		channel: c,
+		sender:  info.Sender,
+		retry:   queue.NextTry(info.Birth, s.recent, c),
+		dying:   queue.Expired(info.Birth, s.recent, s.config.Lifetime),
+		refs:    1,
+	}}
+	return true
+}
+
+func (s *Scheduler) endPass(c queue.Channel) {
+	p := s.passes[c]
+	s.passes[c] = nil
+	p.file.Close()
+	s.closeJob(p.job)
+}
+
+// closeJob drops one reference to a job. With the last one the message is
+// rescheduled, or, if all its recipients are done, the channel is.
+func (s *Scheduler) closeJob(j *job) {
+	if j.refs--; j.refs > 0 {
+		return
+	}
+	s.jobs--
+	if !j.sawEnd || j.todo > 0 {
+		s.channel[j.channel].add(j.id, j.retry)
+		return
+	}
+	file := j.id.Recipients(j.channel)
+	if err := syscall.Unlink(file); err != nil {
+		s.warnFile("unable to unlink", file, tryAgain)
+		s.channel[j.channel].add(j.id, s.now()+retryTrouble)
+		return
+	}
+	for c := range s.channel {
+		other := queue.Channel(c)
+		if other == j.channel {
+			continue
+		}
+		there, err := queue.HasRecipients(j.id, other)
+		if there {
+			return
+		}
+		if err != nil {
+			s.warnFile("unable to stat", j.id.Recipients(other), "")
+		}
+	}
+	s.done.add(j.id, s.now())
+}

@@ -1,0 +1,247 @@
+// Package send is qmail-send: it decides when which recipient of which
+// message is tried, records what became of it, returns what cannot be
+// delivered, and writes the log.
+//
+// It is one loop around poll(2); all state belongs to that loop. Package
+// queue owns the files, compat/wire the pipes to the spawners and to
+// qmail-clean, compat/maillog the words of the log. This package must not
+// know how a delivery is carried out.
+package send
+
+import (
+	"time"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/maillog"
+	"github.com/reqmail/reqmail/queue"
+)
+
+// Times in seconds (qmail-send(8), queue layout documents).
+const (
+	todoInterval    = 1500  // between two looks into todo without trigger
+	cleanupInterval = 76431 // between two walks for abandoned messages
+	retryTrouble    = 123   // after an error of the system
+	sleepMax        = 86400
+	sleepFuzz       = 1 // added to every sleep, so that what is due is due
+)
+
+// helpPause is how long qmail-send waits where it can do nothing else.
+const helpPause = 10 * time.Second
+
+// Files are the descriptors that qmail-start leaves to qmail-send.
+type Files struct {
+	Log                    fdio.FD
+	Commands, Reports      [queue.Channels]fdio.FD
+	CleanRequest, CleanAns fdio.FD
+}
+
+// Standard is the assignment of qmail-start.
+func Standard() Files {
+	return Files{
+		Log:          0,
+		Commands:     [queue.Channels]fdio.FD{1, 3},
+		Reports:      [queue.Channels]fdio.FD{2, 4},
+		CleanRequest: 5,
+		CleanAns:     6,
+	}
+}
+
+// Scheduler is a running qmail-send. Its working directory is the queue.
+type Scheduler struct {
+	config *Config
+	home   string
+	log    fdio.FD
+	now    func() int64 // Unix seconds
+	recent int64        // now, as of this turn of the loop
+
+	signals  *signals
+	spawners [queue.Channels]*spawner
+	cleaner  cleaner
+	leaving  bool // no new work; end when what runs has ended
+
+	channel [queue.Channels]dueQueue // to be tried
+	done    dueQueue                 // tried on all channels, to be finished
+	failed  dueQueue                 // could not even be looked at
+	passes  [queue.Channels]*pass
+	jobs    int
+	maxJobs int
+
+	lastDelivery uint64
+
+	trigger     fdio.FD
+	todo        *queue.Scan // nil between two looks
+	nextTodo    int64
+	cleanup     *queue.Scan // nil between two walks
+	nextCleanup int64
+}
+
+// New prepares a qmail-send: it takes in the spawners' greetings and the
+// messages that are in the queue, and logs its first status. home is the
+// qmail home directory.
+func New(config *Config, home string, files Files) (*Scheduler, error) {
+	s := &Scheduler{
+		config:  config,
+		home:    home,
+		log:     files.Log,
+		now:     func() int64 { return time.Now().Unix() },
+		trigger: -1,
+		cleaner: cleaner{request: files.CleanRequest, answer: files.CleanAns},
+	}
+	for c := range s.spawners {
+		sp, err := newSpawner(queue.Channel(c), files.Commands[c], files.Reports[c], config.Concurrency[c])
+		if err != nil {
+			return nil, err
+		}
+		s.spawners[c] = sp
+		s.maxJobs += len(sp.slots)
+	}
+	for _, sp := range s.spawners {
+		if sp.unblock() != nil {
+			s.spawnerDied(sp)
+		}
+	}
+	var err error
+	if s.signals, err = catchSignals(); err != nil {
+		return nil, err
+	}
+	s.recent = s.now()
+	s.takeInQueue()
+	s.logStatus()
+	s.nextTodo = s.now()
+	s.nextCleanup = s.now()
+	s.rearmTrigger()
+	return s, nil
+}
+
+// takeInQueue schedules every preprocessed message.
+func (s *Scheduler) takeInQueue() {
+	scan := queue.ScanSplit("info")
+	for {
+		id, ok, more, err := scan.Next()
+		if err != nil {
+			s.pauseForDir(err)
+			continue
+		}
+		if !more {
+			return
+		}
+		if ok {
+			s.schedule(id)
+		}
+	}
+}
+
+// Run serves until it is told to leave and nothing is outstanding, then
+// records the schedule in the files and says goodbye.
+func (s *Scheduler) Run() {
+	for {
+		s.recent = s.now()
+		s.actOnSignals()
+		if s.leaving && !s.outstanding() {
+			break
+		}
+		ready, err := s.wait()
+		if err != nil {
+			s.logLine(maillog.Warning("trouble in select"))
+			continue
+		}
+		s.recent = s.now()
+		for _, sp := range s.spawners {
+			s.sendCommand(sp, ready)
+		}
+		for _, sp := range s.spawners {
+			s.takeReports(sp, ready)
+		}
+		s.preprocessOne(ready.trigger)
+		for c := range s.passes {
+			s.advance(queue.Channel(c))
+		}
+		s.lookAtFailed()
+		s.finishOne()
+		s.cleanUpOne()
+	}
+	s.persistSchedule()
+	s.logLine(maillog.Exiting)
+}
+
+// outstanding reports whether a living spawner still owes a report.
+func (s *Scheduler) outstanding() bool {
+	for _, sp := range s.spawners {
+		if sp.alive && sp.used > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// actOnSignals does what the signals that have arrived ask for.
+func (s *Scheduler) actOnSignals() {
+	if s.signals.term.Swap(false) {
+		s.leaving = true
+	}
+	if s.signals.alarm.Swap(false) {
+		for c := range s.channel {
+			s.channel[c].allDue(s.recent)
+		}
+	}
+	if s.signals.hangup.Swap(false) {
+		s.reread()
+	}
+}
+
+// nextWake returns when the loop has something to do by itself.
+func (s *Scheduler) nextWake() int64 {
+	wake := s.recent + sleepMax
+	if !s.leaving {
+		wake = min(wake, s.nextPass(), s.nextTodo)
+		for _, q := range []*dueQueue{&s.failed, &s.done} {
+			if e, ok := q.first(); ok {
+				wake = min(wake, e.due)
+			}
+		}
+		if s.todo != nil {
+			return 0
+		}
+	}
+	if s.cleanup != nil {
+		return 0
+	}
+	return min(wake, s.nextCleanup)
+}
+
+// persistSchedule writes the next try of every message into its files' times,
+// where the next qmail-send, also C's, finds it. Not synced: what a power cut
+// takes is tried too soon.
+func (s *Scheduler) persistSchedule() {
+	for c := range s.channel {
+		for _, e := range s.channel[c].entries {
+			if err := queue.SetNextTry(e.id, queue.Channel(c), e.due); err != nil {
+				s.warnFile("unable to utime", e.id.Recipients(queue.Channel(c)), "; message will be retried too soon")
+			}
+		}
+	}
+}
+
+func (s *Scheduler) logLine(line string) { _, _ = s.log.WriteString(line + "\n") }
+
+func (s *Scheduler) logStatus() {
+	local, remote := s.spawners[queue.Local], s.spawners[queue.Remote]
+	s.logLine(maillog.Status(local.used, len(local.slots), remote.used, len(remote.slots), s.leaving))
+}
+
+// warnFile logs trouble with a queue file; then tells what follows.
+func (s *Scheduler) warnFile(doing, file, then string) {
+	s.logLine(maillog.Warning(doing + " " + file + then))
+}
+
+const tryAgain = "; will try again later"
+
+// pauseForDir waits where a directory of the queue cannot be opened.
+func (s *Scheduler) pauseForDir(err error) {
+	dir := "queue"
+	if e, ok := err.(*queue.FileError); ok {
+		dir = e.File
+	}
+	s.logLine(maillog.Alert("unable to opendir " + dir + ", sleeping..."))
+	time.Sleep(helpPause)
+}

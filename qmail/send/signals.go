@@ -1,0 +1,51 @@
+package send
+
+import (
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+)
+
+// signals turns TERM, ALRM and HUP into flags and wakes poll(2) through a
+// pipe, so that a signal is never slept over.
+type signals struct {
+	term, alarm, hangup atomic.Bool
+	wake                fdio.FD // becomes readable after a signal
+}
+
+func catchSignals() (*signals, error) {
+	var p [2]int
+	if err := syscall.Pipe2(p[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
+		return nil, err
+	}
+	s := &signals{wake: fdio.FD(p[0])}
+	incoming := make(chan os.Signal, 16)
+	signal.Notify(incoming, syscall.SIGTERM, syscall.SIGALRM, syscall.SIGHUP)
+	go func() {
+		for sig := range incoming {
+			switch sig {
+			case syscall.SIGTERM:
+				s.term.Store(true)
+			case syscall.SIGALRM:
+				s.alarm.Store(true)
+			case syscall.SIGHUP:
+				s.hangup.Store(true)
+			}
+			_, _ = syscall.Write(p[1], []byte{0}) // full is as good as written
+		}
+	}()
+	return s, nil
+}
+
+// drain empties the wake pipe.
+func (s *signals) drain() {
+	var buf [64]byte
+	for {
+		if n, err := syscall.Read(int(s.wake), buf[:]); n <= 0 || err != nil {
+			return
+		}
+	}
+}

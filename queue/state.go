@@ -1,0 +1,72 @@
+package queue
+
+import (
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+)
+
+// State is what files a preprocessed message has.
+type State struct {
+	Info, Todo bool
+	Recipients [Channels]bool
+	NextTry    [Channels]int64 // Unix seconds, of channels with recipients
+}
+
+// Look looks which files a message has. Of one without info, or with todo, the
+// rest says nothing and is not looked at. The error is a *FileError for the
+// one that cannot be looked at.
+func Look(id ID) (State, error) {
+	var s State
+	var err error
+	if s.Info, err = exists(id.Info()); err != nil {
+		return s, &FileError{"unable to stat", id.Info(), err}
+	}
+	if !s.Info {
+		return s, nil
+	}
+	if s.Todo, err = exists(id.Todo()); err != nil {
+		return s, &FileError{"unable to stat", id.Todo(), err}
+	}
+	if s.Todo {
+		return s, nil
+	}
+	for c := range s.Recipients {
+		path := id.Recipients(Channel(c))
+		var st syscall.Stat_t
+		switch err := syscall.Stat(path, &st); err {
+		case nil:
+			s.Recipients[c], s.NextTry[c] = true, int64(st.Mtim.Sec)
+		case syscall.ENOENT:
+		default:
+			return s, &FileError{"unable to stat", path, err}
+		}
+	}
+	return s, nil
+}
+
+// HasRecipients tells whether a message has a recipient file for a channel.
+func HasRecipients(id ID, c Channel) (bool, error) { return exists(id.Recipients(c)) }
+
+// SetNextTry records the next try of a message on a channel, in Unix seconds,
+// where it outlives qmail-send: in the times of the recipient file.
+func SetNextTry(id ID, c Channel, due int64) error {
+	t := syscall.Timeval{Sec: due}
+	return syscall.Utimes(id.Recipients(c), []syscall.Timeval{t, t})
+}
+
+// Gone reports whether all files that make a preprocessed message are away
+// while the queue itself is there: somebody has removed it.
+func Gone(id ID) bool {
+	for _, path := range []string{id.Mess(), id.Info(), id.Recipients(Local), id.Recipients(Remote)} {
+		if there, err := exists(path); there || err != nil {
+			return false
+		}
+	}
+	dir, err := fdio.Open("mess", syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return false
+	}
+	dir.Close()
+	return true
+}
