@@ -1,0 +1,84 @@
+package queue
+
+import (
+	"os"
+	"strconv"
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/ids"
+)
+
+// Place is a directory or file of an empty queue. Its group is qmail.
+type Place struct {
+	Path  string // relative to the queue directory; "." is that itself
+	Type  uint32 // S_IFDIR, S_IFREG or S_IFIFO
+	Mode  uint32 // permission bits
+	Owner string // a qmail account
+	Size  int64  // of a regular file, all zero
+}
+
+// tcptoSize is the size in bytes of the table of dead hosts.
+const tcptoSize = 1024
+
+// Layout lists what an empty queue consists of, in the order of its creation.
+func Layout() []Place {
+	dir := func(path string, mode uint32, owner string) Place {
+		return Place{Path: path, Type: syscall.S_IFDIR, Mode: mode, Owner: owner}
+	}
+	places := []Place{
+		dir(".", 0o750, ids.Queue),
+		dir("pid", 0o700, ids.Queue),
+		dir("intd", 0o700, ids.Queue),
+		dir("todo", 0o750, ids.Queue),
+		dir("bounce", 0o700, ids.Send),
+		dir("lock", 0o750, ids.Queue),
+		dir("mess", 0o750, ids.Queue),
+		dir("info", 0o700, ids.Send),
+		dir("local", 0o700, ids.Send),
+		dir("remote", 0o700, ids.Send),
+	}
+	for n := range Split() {
+		part := "/" + strconv.FormatUint(n, 10)
+		places = append(places,
+			dir("mess"+part, 0o750, ids.Queue),
+			dir("info"+part, 0o700, ids.Send),
+			dir("local"+part, 0o700, ids.Send),
+			dir("remote"+part, 0o700, ids.Send))
+	}
+	return append(places,
+		Place{Path: SendMutex, Type: syscall.S_IFREG, Mode: 0o600, Owner: ids.Send},
+		Place{Path: TCPTO, Type: syscall.S_IFREG, Mode: 0o644, Owner: ids.Remote, Size: tcptoSize},
+		Place{Path: Trigger, Type: syscall.S_IFIFO, Mode: 0o622, Owner: ids.Send})
+}
+
+// Make creates the place below dir if it is not there; what is there keeps
+// its content. own is called for it in either case, so that owner and mode
+// can be set right.
+func (p Place) Make(dir string, own func(path string, p Place) error) error {
+	path := dir + "/" + p.Path
+	var err error
+	switch p.Type {
+	case syscall.S_IFDIR:
+		err = os.MkdirAll(path, 0o700)
+	case syscall.S_IFIFO:
+		err = syscall.Mkfifo(path, p.Mode)
+	default:
+		err = makeFile(path, p)
+	}
+	if err != nil && !os.IsExist(err) {
+		return &os.PathError{Op: "create", Path: path, Err: err}
+	}
+	return own(path, p)
+}
+
+func makeFile(path string, p Place) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, os.FileMode(p.Mode))
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(p.Size); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
