@@ -1,11 +1,19 @@
-# make build    every program into build/bin
-# make help     the other targets
+# make build     every program into build/bin
+# make install   into a qmail home (QMAIL=/var/qmail DESTDIR=)
+# make demo      see it work: no root, under a minute
+# make run       the demo's system in the foreground, until Ctrl-C
+# make test      the tests (under five minutes on two cores)
+# make lint      gofmt, vet, staticcheck, govulncheck
+# make bench     benchmarks
+# make fuzz      every fuzz target for FUZZTIME (5m)
 
-GO      ?= go
-QMAIL   ?= /var/qmail
-SPLIT   ?= 23
-MODULE  := github.com/reqmail/reqmail
-BIN     := build/bin
+GO       ?= go
+QMAIL    ?= /var/qmail
+SPLIT    ?= 23
+DESTDIR  ?=
+FUZZTIME ?= 5m
+MODULE   := github.com/reqmail/reqmail
+BIN      := build/bin
 
 # No cgo: a dynamically linked program dies under small memory limits before
 # its first instruction. The entry point is compat/limits' (see there).
@@ -15,8 +23,50 @@ GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: build
+.PHONY: build install demo run test lint bench fuzz clean
+
 build:
 	@mkdir -p $(BIN)
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./cmd/,$(filter-out qmail-queue,$(COMMANDS)))
 	$(GOBUILD) -ldflags '$(LDFLAGS) -X $(MODULE)/compat/limits.exitCode=51' -o $(BIN)/ ./cmd/qmail-queue
+
+install: build
+	$(GO) run ./packaging/install -home $(QMAIL) $(if $(DESTDIR),-destdir $(DESTDIR)) $(BIN)
+
+build/demo: build
+	$(GOBUILD) -o $@ ./tests/demo
+
+.PHONY: build/demo
+
+demo: build/demo
+	build/demo $(BIN)
+
+run: build/demo
+	build/demo -run $(BIN)
+
+# The packages whose goroutines share state are tested with the race detector,
+# which needs a C compiler; without one they are tested all the same.
+RACE := $(if $(shell command -v $(or $(CC),cc) 2>/dev/null),-race)
+
+test: build
+	$(GO) vet ./...
+	$(GO) test $(RACE) ./compat/... ./control/... ./queue/... ./qmail/... ./packaging/...
+	$(GO) test ./cmd/... ./tests/...
+
+lint:
+	test -z "$$(gofmt -l .)"
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz:
+	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | cut -d' ' -f2); do \
+			echo "$$dir $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$dir; \
+		done; done
+
+clean:
+	rm -rf build
