@@ -23,6 +23,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/reqmail/reqmail/packaging/layout"
+	"github.com/reqmail/reqmail/tests/host"
 )
 
 // stageVariable tells a copy of demo that it is confined already and which
@@ -61,8 +64,15 @@ func run(keepRunning bool, binDir string) error {
 		return err
 	}
 	defer os.RemoveAll(home)
-	if err := layOut(home, binDir); err != nil {
+	if err := host.LayOut(home, binDir); err != nil {
 		return fmt.Errorf("laying out %s: %w", home, err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := layout.CopyFile(self, filepath.Join(home, "demo"), 0o755); err != nil {
+		return err
 	}
 	return confined(home, keepRunning)
 }

@@ -1,25 +1,23 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
+
+	"github.com/reqmail/reqmail/tests/host"
 )
 
-// patience is how long a step may take before it has failed.
-const patience = 20 * time.Second
+// remoteDomain is served by an SMTP server on loopback.
+const remoteDomain = "remote.example"
 
 // stage is a running system and what is shown on it.
 type stage struct {
-	home   string
-	remote *remoteHost
-	send   *exec.Cmd
+	host   *host.Host
+	remote *host.Remote
 }
 
 // show runs the whole demonstration in a home that is laid out.
@@ -28,8 +26,8 @@ func show(home string) error {
 	if err != nil {
 		return err
 	}
-	defer s.remote.stop()
-	defer s.send.Process.Kill()
+	defer s.remote.Stop()
+	defer s.host.Kill()
 	for _, step := range []func() error{s.local, s.deferral, s.recovery, s.bounce, s.end} {
 		if err := step(); err != nil {
 			fmt.Printf("\nThis did not hold. The log:\n%s\n", s.log())
@@ -46,45 +44,30 @@ func serve(home string) error {
 	if err != nil {
 		return err
 	}
-	defer s.remote.stop()
-	s.remote.cure()
+	defer s.remote.Stop()
 	fmt.Printf("qmail home: %s\ntry:  echo hello | REQMAIL_HOME=%s %s/bin/qmail-inject %s@%s\nCtrl-C ends it.\n",
-		home, home, home, user, me)
+		home, home, home, host.User, host.Name)
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM)
 	<-interrupted
-	return s.stop()
+	return s.host.Stop()
 }
 
 // begin starts the remote host and the mail system.
 func begin(home, log string) (*stage, error) {
-	os.Setenv("REQMAIL_HOME", home)
-	os.Setenv("PATH", filepath.Join(home, "bin")+":"+os.Getenv("PATH"))
-	os.Setenv("QMAILUSER", user)
-	os.Setenv("QMAILHOST", me)
-	for _, name := range []string{"QMAILQUEUE", "QMAILREMOTE", "QMAILSUSER", "QMAILSHOST", "QMAILINJECT"} {
-		os.Unsetenv(name)
-	}
-	if err := assign(home); err != nil {
+	s := &stage{host: host.New(home)}
+	if err := s.host.AddMailbox(); err != nil {
 		return nil, err
 	}
-	remote, err := startRemoteHost()
-	if err != nil {
+	var err error
+	if s.remote, err = host.StartRemote("mx." + remoteDomain); err != nil {
 		return nil, err
 	}
-	route := fmt.Sprintf("%s:127.0.0.1:%d\n", remoteDomain, remote.port)
-	if err := os.WriteFile(filepath.Join(home, "control/smtproutes"), []byte(route), 0o644); err != nil {
+	route := fmt.Sprintf("%s:127.0.0.1:%d\n", remoteDomain, s.remote.Port)
+	if err := s.host.Control("smtproutes", route); err != nil {
 		return nil, err
 	}
-	out, err := os.OpenFile(log, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	defer out.Close()
-	s := &stage{home: home, remote: remote, send: exec.Command("qmail-start", "./Maildir/")}
-	s.send.Stdout = out
-	s.send.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
-	return s, s.send.Start()
+	return s, s.host.Start(log, "./Maildir/")
 }
 
 func (s *stage) local() error {
@@ -97,6 +80,7 @@ func (s *stage) local() error {
 
 func (s *stage) deferral() error {
 	say("A message to another host, which is not well and answers 451:")
+	s.remote.Refuse(451, [3]int{4, 3, 2}, "I do not feel well today, come again later")
 	if err := s.shell("printf 'Subject: are you there\\n\\nKnock, knock.\\n' | sendmail friend@remote.example"); err != nil {
 		return err
 	}
@@ -115,7 +99,7 @@ func (s *stage) deferral() error {
 
 func (s *stage) recovery() error {
 	say("The host gets well. Left alone, qmail-send would try again after 400 seconds; ALRM makes it try now:")
-	s.remote.cure()
+	s.remote.Accept()
 	if err := s.shell("kill -ALRM `pidof qmail-send`"); err != nil {
 		return err
 	}
@@ -125,7 +109,7 @@ func (s *stage) recovery() error {
 	if err := s.shellShows("grep success log | tail -n 1", "Remote_host_said:_250"); err != nil {
 		return err
 	}
-	got := s.remote.received()
+	got := s.remote.Received()
 	if len(got) != 1 || !strings.Contains(got[0], "Knock, knock.") {
 		return fmt.Errorf("the remote host received %q", got)
 	}
@@ -148,61 +132,35 @@ func (s *stage) bounce() error {
 
 func (s *stage) end() error {
 	say("TERM ends it in good order:")
-	if err := s.until("the queue to be empty", func() bool {
-		out, err := exec.Command("qmail-qstat").Output()
-		return err == nil && strings.HasPrefix(string(out), "messages in queue: 0\n")
+	if err := host.Until("the queue to be empty", func() bool {
+		out, err := s.host.Run("", "qmail-qstat")
+		return err == nil && strings.HasPrefix(out, "messages in queue: 0\n")
 	}); err != nil {
 		return err
 	}
-	if err := s.stop(); err != nil {
+	if err := s.host.Stop(); err != nil {
 		return err
 	}
 	return s.shellShows("tail -n 1 log", "status: exiting\n")
 }
 
-// stop ends the system and waits for it.
-func (s *stage) stop() error {
-	if err := s.send.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.send.Wait() }()
-	select {
-	case err := <-ended:
-		return err
-	case <-time.After(patience):
-		return errors.New("qmail-send does not end")
-	}
-}
-
 func say(text string) { fmt.Printf("\n%s\n", text) }
 
 // shell runs a command line as a reader of the README would.
-func (s *stage) shell(line string) error {
-	fmt.Printf("  $ %s\n", line)
-	cmd := exec.Command("/bin/sh", "-c", line)
-	cmd.Dir = s.home
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", line, err, out)
-	}
-	return nil
-}
+func (s *stage) shell(line string) error { return s.shellShows(line, "") }
 
 // shellShows runs a command line, shows what it prints, and fails unless that
 // contains want.
 func (s *stage) shellShows(line, want string) error {
 	fmt.Printf("  $ %s\n", line)
-	cmd := exec.Command("/bin/sh", "-c", line)
-	cmd.Dir = s.home
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", line, err, out)
+	var out strings.Builder
+	if err := s.host.Pipeline(line, &out); err != nil {
+		return fmt.Errorf("%s: %w: %s", line, err, out.String())
 	}
-	for text := range strings.Lines(string(out)) {
+	for text := range strings.Lines(out.String()) {
 		fmt.Printf("  %s", text)
 	}
-	if !strings.Contains(string(out), want) {
+	if !strings.Contains(out.String(), want) {
 		return fmt.Errorf("%s: no %q in its output", line, want)
 	}
 	return nil
@@ -210,37 +168,20 @@ func (s *stage) shellShows(line, want string) error {
 
 // mail waits for a message with that text in the Maildir.
 func (s *stage) mail(text string) error {
-	err := s.until("mail with "+text, func() bool {
-		files, _ := filepath.Glob(filepath.Join(s.home, "mail/Maildir/new/*"))
-		for _, file := range files {
-			if data, err := os.ReadFile(file); err == nil && strings.Contains(string(data), text) {
-				return true
-			}
-		}
-		return false
+	err := host.Until("mail with "+text, func() bool {
+		messages, err := host.Mail(s.host.Path("mail/Maildir"))
+		return err == nil && strings.Contains(strings.Join(messages, "\n"), text)
 	})
 	if err == nil {
-		fmt.Printf("  in %s's Maildir: %s\n", user, text)
+		fmt.Printf("  in %s's Maildir: %s\n", host.User, text)
 	}
 	return err
 }
 
 // logged waits for a text in the log of qmail-send.
-func (s *stage) logged(text string) error {
-	return s.until("the log to say "+text, func() bool { return strings.Contains(s.log(), text) })
-}
+func (s *stage) logged(text string) error { return host.FileSays(s.host.Path("log"), text) }
 
 func (s *stage) log() string {
-	data, _ := os.ReadFile(filepath.Join(s.home, "log"))
+	data, _ := os.ReadFile(s.host.Path("log"))
 	return string(data)
-}
-
-// until polls for something to come true.
-func (s *stage) until(what string, holds func() bool) error {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if holds() {
-			return nil
-		}
-	}
-	return errors.New("waited in vain for " + what)
 }
