@@ -47,6 +47,12 @@ const (
 	VirtualDomains    Name = "virtualdomains"
 )
 
+// Control files of reqmail alone.
+const (
+	// ConcurrencySpawn is how many deliveries at a time a spawner offers.
+	ConcurrencySpawn Name = "concurrencyspawn"
+)
+
 // Default is what stands in for a missing file.
 type Default struct {
 	Me   bool   // the content of control/me …
@@ -70,6 +76,8 @@ func DefaultOf(name Name) Default {
 		return Default{Int: 10}
 	case ConcurrencyRemote:
 		return Default{Int: 20}
+	case ConcurrencySpawn:
+		return Default{Int: 120}
 	case QueueLifetime:
 		return Default{Int: 604800}
 	case TimeoutConnect:

@@ -19,10 +19,11 @@ const Closed fdio.FD = -1
 
 // Command describes a child process.
 type Command struct {
-	Path  string    // file to execute, relative to Dir; not searched
+	Path  string    // file to execute, relative to Dir
 	Args  []string  // argv, the program's own name first
 	Env   []string  // nil means the caller's environment
 	Dir   string    // working directory; empty means the caller's
+	Find  bool      // search PATH as execvp(3) does
 	Files []fdio.FD // descriptors 0, 1, … of the child; Closed for none
 
 	// Credential switches user and groups, in the order setgroups, setgid,
@@ -33,6 +34,25 @@ type Command struct {
 // Start starts the child and returns its process id. The error is the one of
 // fork(2), of a step between fork and exec, or of execve(2) itself.
 func (c *Command) Start() (int, error) {
+	if !c.Find {
+		return c.start()
+	}
+	found := *c
+	var err error
+	if found.Path, err = Lookup(c.Path); err != nil {
+		return 0, err
+	}
+	pid, err := found.start()
+	if err == syscall.ENOEXEC {
+		// execvp(3) takes what has no format of its own for a script.
+		found.Args = append([]string{"sh", found.Path}, c.Args[1:]...)
+		found.Path = "/bin/sh"
+		return found.start()
+	}
+	return pid, err
+}
+
+func (c *Command) start() (int, error) {
 	env := c.Env
 	if env == nil {
 		env = os.Environ()

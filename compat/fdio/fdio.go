@@ -9,6 +9,7 @@ package fdio
 
 import (
 	"io"
+	"os"
 	"syscall"
 )
 
@@ -111,6 +112,13 @@ func Pipe() (r, w FD, err error) {
 		return -1, -1, err
 	}
 	return FD(p[0]), FD(p[1]), nil
+}
+
+// Pollable turns a descriptor that nobody else shares into a file whose reads
+// and writes wait in the runtime's poller instead of holding a thread.
+func Pollable(f FD, name string) *os.File {
+	_ = syscall.SetNonblock(int(f), true)
+	return os.NewFile(uintptr(f), name)
 }
 
 // DupAbove copies f to a close-on-exec descriptor not below least.

@@ -14,6 +14,8 @@
 // program does.
 package limits
 
+//lint:file-ignore U1000 the assembly uses what Go code does not
+
 import (
 	"math"
 	"runtime/debug"

@@ -132,14 +132,10 @@ func startDaemon(argv []string, cred *syscall.Credential) (daemon, error) {
 // closed. One that cannot be found or executed is no error: as in C its pipe
 // breaks, and qmail-send says what that means.
 func start(argv []string, files []fdio.FD, cred *syscall.Credential) error {
-	path, err := child.Lookup(argv[0])
-	if err != nil {
-		return nil
-	}
 	for len(files) <= 6 {
 		files = append(files, child.Closed)
 	}
-	cmd := child.Command{Path: path, Args: argv, Files: files, Credential: cred}
+	cmd := child.Command{Path: argv[0], Find: true, Args: argv, Files: files, Credential: cred}
 	if _, err := cmd.Start(); err == syscall.EAGAIN || err == syscall.ENOMEM {
 		return err
 	}

@@ -1,0 +1,30 @@
+// Qmail-getpw finds the account for a local address in the password database.
+//
+// Synopsis: qmail-getpw local
+//
+// It prints user, uid, gid, home directory, dash and extension, each followed
+// by a NUL: of the user whose name local is or begins with (up to a "-"), who
+// must own his home and not be root; else of alias. Exit codes: 0; 100
+// without operand; 115 if a home directory cannot be looked at now; 116
+// without alias user; 118 if the database does not answer. qmail-lspawn makes
+// these the result of the delivery.
+package main
+
+import (
+	"os"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/program"
+	"github.com/reqmail/reqmail/qmail/users"
+)
+
+func main() { program.Main("qmail-getpw", users.GetpwTemporary, run) }
+
+func run() int {
+	if len(os.Args) < 2 {
+		return users.GetpwUsage
+	}
+	answer, code := users.Getpw(os.Args[1])
+	_, _ = fdio.FD(1).WriteString(answer)
+	return code
+}

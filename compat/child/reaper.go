@@ -1,0 +1,52 @@
+package child
+
+import (
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+)
+
+// Reaper waits for many children at once without a thread for each: a
+// process under a small limit of threads must not die of its own deliveries.
+type Reaper struct {
+	mu      sync.Mutex
+	waiting map[int]chan syscall.WaitStatus
+}
+
+// NewReaper starts to catch SIGCHLD.
+func NewReaper() *Reaper {
+	r := &Reaper{waiting: map[int]chan syscall.WaitStatus{}}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
+	go func() {
+		for range ended {
+			r.collect()
+		}
+	}()
+	return r
+}
+
+// Wait waits for the process pid, a child that nobody else waits for.
+func (r *Reaper) Wait(pid int) syscall.WaitStatus {
+	end := make(chan syscall.WaitStatus, 1)
+	r.mu.Lock()
+	r.waiting[pid] = end
+	r.mu.Unlock()
+	r.collect() // it may have ended before it was known
+	return <-end
+}
+
+// collect takes in every child that has ended.
+func (r *Reaper) collect() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for pid, end := range r.waiting {
+		var status syscall.WaitStatus
+		n, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+		if n == pid || err == syscall.ECHILD {
+			delete(r.waiting, pid)
+			end <- status
+		}
+	}
+}

@@ -1,0 +1,244 @@
+// Package lspawn is what qmail-lspawn adds to a spawner: it finds the account
+// that an address belongs to and runs qmail-local under it. It runs as root
+// and looks at nothing but addresses; what is in messages and .qmail files is
+// qmail-local's business.
+package lspawn
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/child"
+	"github.com/reqmail/reqmail/compat/errno"
+	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/home"
+	"github.com/reqmail/reqmail/qmail/spawn"
+	"github.com/reqmail/reqmail/qmail/users"
+)
+
+// MaxOutput is how much of a delivery's output is reported, in bytes, and
+// TooMuch what replaces the rest.
+const (
+	MaxOutput = 3000
+	TooMuch   = "\nError report too long, sorry.\n"
+)
+
+// Exit codes by which a delivery tells what went wrong before qmail-local
+// ran; qmail-getpw shares some of them.
+const (
+	exitUsage    = 112
+	exitRoot     = 113
+	exitNFS      = 115
+	exitNoAlias  = 116
+	exitCDB      = 117
+	exitSystem   = 118
+	exitNoMemory = 119
+	exitExecSoft = 120
+	exitExecPW   = 121
+	exitExecHard = 126
+)
+
+// Local runs deliveries to local recipients.
+type Local struct {
+	Home            string
+	DefaultDelivery string // instructions for users without .qmail file
+
+	// GetpwUID and GetpwGID are what qmail-getpw runs under.
+	GetpwUID, GetpwGID uint32
+
+	Reaper *child.Reaper
+	Null   fdio.FD // standard input of qmail-getpw
+}
+
+var _ spawn.Worker = (*Local)(nil)
+
+// Run finds the account and runs qmail-local.
+func (l *Local) Run(d spawn.Delivery) spawn.End {
+	if d.Local == "" {
+		return spawn.End{} // a bounce of a bounce: delivered to nobody
+	}
+	data, code := l.find(d.Local)
+	if code != 0 {
+		return spawn.End{Code: code}
+	}
+	account, ok := parseAccount(data)
+	if !ok {
+		return spawn.End{Code: exitUsage}
+	}
+	return l.start(d, account)
+}
+
+// account is who gets the mail, from users/cdb or qmail-getpw.
+type account struct {
+	user     string
+	uid, gid uint32
+	home     string
+	dash     string
+	ext      string
+}
+
+// parseAccount takes six NUL-terminated fields apart. Numbers are the digits
+// at a field's start.
+func parseAccount(data []byte) (account, bool) {
+	f := bytes.SplitN(data, []byte{0}, 7)
+	if len(f) < 7 {
+		return account{}, false
+	}
+	return account{
+		user: string(f[0]),
+		uid:  number(f[1]),
+		gid:  number(f[2]),
+		home: string(f[3]),
+		dash: string(f[4]),
+		ext:  string(f[5]),
+	}, true
+}
+
+func number(digits []byte) (n uint32) {
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			break
+		}
+		n = n*10 + uint32(c-'0')
+	}
+	return n
+}
+
+// start runs qmail-local under the account.
+func (l *Local) start(d spawn.Delivery, a account) spawn.End {
+	const nobody = ^uint32(0) // no uid: setuid(2) refuses it
+	if a.uid == nobody || a.gid == nobody {
+		return spawn.End{Code: exitUsage}
+	}
+	if a.uid == 0 {
+		return spawn.End{Code: exitRoot}
+	}
+	cmd := child.Command{
+		Path: "bin/qmail-local",
+		Args: []string{"bin/qmail-local", "--", a.user, a.home, d.Local, a.dash, a.ext,
+			d.Domain, d.Sender, l.DefaultDelivery},
+		Dir:        l.Home,
+		Files:      []fdio.FD{d.Message, d.Output, d.Output},
+		Credential: &syscall.Credential{Uid: a.uid, Gid: a.gid, Groups: []uint32{a.gid}},
+	}
+	if os.Geteuid() != 0 {
+		// A private home: there is one user, and mail for others is not
+		// to be delivered.
+		if a.uid != uint32(os.Geteuid()) {
+			return spawn.End{Code: exitUsage}
+		}
+		cmd.Credential = nil
+	}
+	pid, err := cmd.Start()
+	switch {
+	case err == nil:
+	case err == syscall.EAGAIN, err == syscall.ENOMEM:
+		return spawn.End{NoFork: true}
+	case syscall.Access(l.Home, 1) != nil:
+		return spawn.End{Code: exitUsage}
+	case errno.Temporary(err):
+		return spawn.End{Code: exitExecSoft}
+	default:
+		return spawn.End{Code: exitExecHard}
+	}
+	return ended(l.Reaper.Wait(pid))
+}
+
+func ended(status syscall.WaitStatus) spawn.End {
+	if status.Signaled() {
+		return spawn.End{Crashed: true}
+	}
+	return spawn.End{Code: status.ExitStatus()}
+}
+
+// find returns the account data for a local part, or an exit code.
+func (l *Local) find(local string) ([]byte, int) {
+	data, found, err := users.Find(l.Home+"/users/cdb", local)
+	if err != nil {
+		return nil, exitCDB
+	}
+	if found {
+		return append(data, 0), 0
+	}
+	return l.getpw(local)
+}
+
+// maxAccount is more than any account takes, in bytes.
+const maxAccount = 1 << 16
+
+// getpw asks qmail-getpw, which a site may have replaced.
+func (l *Local) getpw(local string) ([]byte, int) {
+	r, w, err := fdio.Pipe()
+	if err != nil {
+		return nil, exitSystem
+	}
+	cmd := child.Command{
+		Path:  "bin/qmail-getpw",
+		Args:  []string{"bin/qmail-getpw", local},
+		Dir:   l.Home,
+		Files: []fdio.FD{l.Null, w, 2},
+		Credential: &syscall.Credential{
+			Uid: l.GetpwUID, Gid: l.GetpwGID, Groups: []uint32{l.GetpwGID},
+		},
+	}
+	if home.Private() {
+		cmd.Credential = nil
+	}
+	pid, err := cmd.Start()
+	w.Close()
+	if err != nil {
+		r.Close()
+		if err == syscall.EAGAIN || err == syscall.ENOMEM {
+			return nil, exitSystem
+		}
+		return nil, exitExecPW
+	}
+	out := fdio.Pollable(r, "account")
+	data, readErr := io.ReadAll(io.LimitReader(out, maxAccount))
+	out.Close()
+	status := l.Reaper.Wait(pid)
+	switch {
+	case readErr != nil, status.Signaled():
+		return nil, exitSystem
+	case status.ExitStatus() != 0:
+		return nil, status.ExitStatus()
+	}
+	return data, 0
+}
+
+// Report words the end of a delivery.
+func (l *Local) Report(end spawn.End, output []byte) (status byte, text []byte) {
+	if end.Crashed {
+		return 'Z', []byte("qmail-local crashed.\n")
+	}
+	text, _, _ = bytes.Cut(output, []byte{0})
+	switch end.Code {
+	case exitCDB:
+		return 'Z', []byte("Trouble reading users/cdb in qmail-lspawn.\n")
+	case exitNoMemory:
+		return 'Z', []byte("Out of memory in qmail-lspawn.\n")
+	case exitSystem:
+		return 'Z', []byte("Temporary failure in qmail-lspawn.\n")
+	case exitNoAlias:
+		return 'Z', []byte("Unable to find alias user!\n")
+	case exitRoot:
+		return 'Z', []byte("Not allowed to perform deliveries as root.\n")
+	case exitUsage:
+		return 'Z', []byte("Internal qmail-lspawn bug.\n")
+	case exitNFS:
+		return 'Z', []byte("NFS failure in qmail-local.\n")
+	case exitExecHard:
+		return 'D', []byte("Unable to run qmail-local.\n")
+	case exitExecSoft:
+		return 'Z', []byte("Unable to run qmail-local.\n")
+	case exitExecPW:
+		return 'Z', []byte("Unable to run qmail-getpw.\n")
+	case 0:
+		return 'K', text
+	case 111, 71, 74, 75: // qmail-local, and sysexits' software, I/O, temporary
+		return 'Z', text
+	}
+	return 'D', text
+}

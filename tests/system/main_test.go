@@ -1,0 +1,54 @@
+package system
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+)
+
+// unprivileged is the uid and gid that the tests run under when root starts
+// them; no account needs to exist.
+const unprivileged = 65534
+
+// TestMain runs the tests without privileges: as root it runs a copy of
+// itself under another uid, for a private home is an ordinary user's.
+func TestMain(m *testing.M) {
+	if os.Geteuid() != 0 {
+		os.Exit(m.Run())
+	}
+	if err := asNobody(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func asNobody() error {
+	// The repository may lie where only root can look: take the programs and
+	// the test itself out of it.
+	dir, err := os.MkdirTemp("", "reqmail-tests.")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	for _, argv := range [][]string{
+		{"mkdir", "-p", dir + "/tests/system", dir + "/build"},
+		{"cp", "-r", "../../build/bin", dir + "/build/bin"},
+		{"cp", self, dir + "/tests/system/system.test"},
+		{"chmod", "-R", "a+rX", dir},
+	} {
+		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%v: %w: %s", argv, err, out)
+		}
+	}
+	cmd := exec.Command(dir+"/tests/system/system.test", os.Args[1:]...)
+	cmd.Dir = dir + "/tests/system"
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unprivileged, Gid: unprivileged}}
+	return cmd.Run()
+}
