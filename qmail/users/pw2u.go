@@ -45,10 +45,32 @@ var (
 	errAlias    = errors.New("unable to find alias user")
 )
 
-// Run reads passwd lines and writes an assign file.
+// Run reads passwd lines and writes an assign file, as far as it comes.
 func (p *Pw2u) Run(passwd io.Reader, assign io.Writer) error {
 	p.out = bufio.NewWriter(assign)
 	p.accounts = control.Map{}
+	if err := p.assign(flushing{passwd, p.out}); err != nil {
+		return err
+	}
+	if p.out.Flush() != nil {
+		return errOutput
+	}
+	return nil
+}
+
+// flushing writes out what there is before it waits for more input, as a
+// filter must whose user types.
+type flushing struct {
+	io.Reader
+	out *bufio.Writer
+}
+
+func (f flushing) Read(b []byte) (int, error) {
+	_ = f.out.Flush() // an error stays until the last one
+	return f.Reader.Read(b)
+}
+
+func (p *Pw2u) assign(passwd io.Reader) error {
 	if err := p.readControls(); err != nil {
 		return err
 	}
@@ -68,9 +90,6 @@ func (p *Pw2u) Run(passwd io.Reader, assign io.Writer) error {
 		return err
 	}
 	p.put(".\n")
-	if p.out.Flush() != nil {
-		return errOutput
-	}
 	return nil
 }
 
@@ -212,7 +231,7 @@ func eachLineOf(path string, do func(string) error) error {
 
 // eachLine calls do for each line, with its newline if it has one.
 func eachLine(r io.Reader, do func(string) error) error {
-	in := bufio.NewReader(r)
+	in := bufio.NewReaderSize(r, 8192)
 	for {
 		line, readErr := in.ReadString('\n')
 		if readErr != nil && readErr != io.EOF {
