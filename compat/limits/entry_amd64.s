@@ -7,14 +7,32 @@
 // registers and stack as execve left them. See the package comment.
 
 #define SYS_write       1
+#define SYS_fcntl       72
 #define SYS_exit_group  231
 #define SYS_prlimit64   302
+
+#define F_GETFD 1
 
 #define RLIMIT_DATA 2
 #define RLIMIT_NOFILE 7
 #define RLIMIT_AS   9
 
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
+	// The runtime opens /dev/null on whichever of 0 to 2 is closed.
+	XORL DI, DI
+closed:
+	MOVL $F_GETFD, SI
+	MOVL $SYS_fcntl, AX
+	SYSCALL
+	TESTQ AX, AX
+	JGE  isOpen
+	LEAQ ·closedFDs(SB), DX
+	MOVB $1, (DX)(DI*1)
+isOpen:
+	INCL DI
+	CMPL DI, $3
+	JLT  closed
+
 	// prlimit64(0, RLIMIT_NOFILE, nil, &savedFiles)
 	XORL DI, DI
 	MOVL $RLIMIT_NOFILE, SI

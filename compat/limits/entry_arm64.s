@@ -5,14 +5,33 @@
 // The program's entry point on arm64; see entry_amd64.s.
 
 #define SYS_write       64
+#define SYS_fcntl       25
 #define SYS_exit_group  94
 #define SYS_prlimit64   261
+
+#define F_GETFD 1
 
 #define RLIMIT_DATA 2
 #define RLIMIT_NOFILE 7
 #define RLIMIT_AS   9
 
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
+	// The runtime opens /dev/null on whichever of 0 to 2 is closed.
+	MOVD ZR, R9
+	MOVD $·closedFDs(SB), R10
+	MOVD $1, R11
+closed:
+	MOVD R9, R0
+	MOVD $F_GETFD, R1
+	MOVD $SYS_fcntl, R8
+	SVC
+	TBZ  $63, R0, isOpen
+	MOVB R11, (R10)(R9)
+isOpen:
+	ADD  $1, R9, R9
+	CMP  $3, R9
+	BLT  closed
+
 	// prlimit64(0, RLIMIT_NOFILE, nil, &savedFiles)
 	MOVD ZR, R0
 	MOVD $RLIMIT_NOFILE, R1

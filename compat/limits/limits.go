@@ -10,8 +10,9 @@
 // line to descriptor 2 and leaves with the program's temporary exit code.
 //
 // The saved soft limits become Go's memory limit (Apply) and are put back for
-// programs that we run (package child). The package must not know what any
-// program does.
+// programs that we run (package child). The entry point also sees which of the
+// descriptors 0 to 2 are closed, before the runtime opens /dev/null on them
+// (Unplug). The package must not know what any program does.
 package limits
 
 //lint:file-ignore U1000 the assembly uses what Go code does not
@@ -19,6 +20,7 @@ package limits
 import (
 	"math"
 	"runtime/debug"
+	"syscall"
 )
 
 // Resource numbers of setrlimit(2) on Linux.
@@ -40,6 +42,8 @@ var (
 	savedAS    [2]uint64
 	savedFiles [2]uint64
 	wanted     [2]uint64
+
+	closedFDs [3]byte // by descriptor: 1 if it was closed
 )
 
 // leastAS is the address space in bytes below which the Go runtime cannot
@@ -100,4 +104,21 @@ func ForChildren() []Saved {
 		saved = append(saved, Saved{Files, savedFiles[0], savedFiles[1]})
 	}
 	return saved
+}
+
+// Unplug makes the descriptors 0 and 1 that the program was started without
+// behave as closed ones: to read from /dev/null, which the runtime has put
+// there, would look like an empty message. They stay occupied, so that no
+// file that is opened later takes their number.
+func Unplug() {
+	const pathOnly = 0x200000 // O_PATH of open(2): reads and writes are EBADF
+	for fd, closed := range closedFDs[:2] {
+		if closed == 0 {
+			continue
+		}
+		if f, err := syscall.Open("/", pathOnly|syscall.O_CLOEXEC, 0); err == nil {
+			_ = syscall.Dup3(f, fd, syscall.O_CLOEXEC)
+			_ = syscall.Close(f)
+		}
+	}
 }

@@ -22,6 +22,7 @@ import (
 func Main(name string, temporary int, run func() int) {
 	debug.SetTraceback("crash")
 	limits.Apply()
+	limits.Unplug()
 	os.Exit(guard(name, temporary, run))
 }
 
