@@ -1,0 +1,105 @@
+// Package socket makes network connections without package net, which would
+// double the start-up time of the programs that need no more than this, and
+// make them too large for hosts with small memory limits.
+//
+// A connection is an os.File over a non-blocking socket: the runtime's poller
+// gives it deadlines. The package must not know what is spoken over it.
+package socket
+
+import (
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The kinds of sockets.
+const (
+	Stream   = syscall.SOCK_STREAM
+	Datagram = syscall.SOCK_DGRAM
+)
+
+// Dial connects to an address. timeout bounds the attempt, after which the
+// error is ETIMEDOUT; every error is the system's number.
+func Dial(to netip.AddrPort, kind int, timeout time.Duration) (*os.File, error) {
+	addr := to.Addr().Unmap()
+	family := syscall.AF_INET
+	var sa syscall.Sockaddr = &syscall.SockaddrInet4{Port: int(to.Port()), Addr: first4(addr)}
+	if addr.Is6() {
+		family = syscall.AF_INET6
+		sa = &syscall.SockaddrInet6{Port: int(to.Port()), Addr: addr.As16(), ZoneId: zone(addr)}
+	}
+	fd, err := syscall.Socket(family, kind|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, &SocketError{err}
+	}
+	err = syscall.Connect(fd, sa)
+	if err != nil && err != syscall.EINPROGRESS && err != syscall.EINTR {
+		_ = syscall.Close(fd)
+		return nil, err
+	}
+	conn := os.NewFile(uintptr(fd), to.String())
+	if err != nil {
+		if err := await(conn, fd, timeout); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
+	return conn, nil
+}
+
+// SocketError says that not even a socket could be had.
+type SocketError struct{ Err error }
+
+func (e *SocketError) Error() string { return "unable to create socket: " + e.Err.Error() }
+
+func (e *SocketError) Unwrap() error { return e.Err }
+
+// await waits until a connection that is under way stands.
+func await(conn *os.File, fd int, timeout time.Duration) error {
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	// The poller reports a change once, perhaps before we wait for it: so
+	// the first look must be our own.
+	err = raw.Write(func(fd uintptr) bool {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		n, err := unix.Poll(fds, 0)
+		return n > 0 || err != nil && err != unix.EINTR
+	})
+	if err != nil {
+		return syscall.ETIMEDOUT
+	}
+	number, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
+	if err == nil && number != 0 {
+		err = syscall.Errno(number)
+	}
+	if err != nil {
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+func first4(addr netip.Addr) (b [4]byte) {
+	copy(b[:], addr.AsSlice())
+	return b
+}
+
+// zone returns the number of a link-local address's interface, 0 for none.
+func zone(addr netip.Addr) uint32 {
+	var n uint32
+	for i := range len(addr.Zone()) {
+		c := addr.Zone()[i]
+		if c < '0' || c > '9' {
+			return 0
+		}
+		n = n*10 + uint32(c-'0')
+	}
+	return n
+}

@@ -1,0 +1,88 @@
+package remote
+
+import (
+	"bufio"
+	"errors"
+	"io"
+)
+
+// Errors of encode other than the writer's.
+var (
+	errPartialLine = errors.New("last line has no newline")
+	errMessage     = errors.New("message cannot be read")
+)
+
+// encode writes a message in the form of SMTP's data phase, without the final
+// dot (RFC 5321 4.5.2): lines end with CR LF, and one that begins with a dot
+// gets another.
+//
+// LF, CR LF and a bare CR all end a line, but a CR right behind a bare CR
+// stays what it is, as in qmail. After each of them, also after that CR, a dot
+// is doubled: no bytes of a message can end the data phase early and smuggle
+// commands to the host, whatever it takes for a line end. A last line that has
+// no end at all is errPartialLine.
+func encode(out *bufio.Writer, message io.Reader) error {
+	var buf [16 << 10]byte
+	e := encoder{out: out, atStart: true, stuff: true}
+	for {
+		n, err := message.Read(buf[:])
+		for _, c := range buf[:n] {
+			if err := e.put(c); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return e.end()
+		}
+		if err != nil {
+			return errMessage
+		}
+	}
+}
+
+// encoder is the state between two bytes.
+type encoder struct {
+	out     *bufio.Writer
+	atStart bool // of a line: nothing of it has been written
+	stuff   bool // a dot that comes now must be doubled
+	sawCR   bool // the last byte was a CR, whose line end is not yet written
+}
+
+func (e *encoder) put(c byte) error {
+	afterCR := e.sawCR
+	if afterCR {
+		e.sawCR = false
+		if err := e.newline(); err != nil || c == '\n' {
+			return err
+		}
+	}
+	switch {
+	case c == '\n':
+		return e.newline()
+	case c == '\r' && !afterCR:
+		e.sawCR = true
+		return nil
+	case c == '.' && e.stuff:
+		if err := e.out.WriteByte('.'); err != nil {
+			return err
+		}
+	}
+	e.atStart, e.stuff = false, c == '\r'
+	return e.out.WriteByte(c)
+}
+
+func (e *encoder) newline() error {
+	e.atStart, e.stuff = true, true
+	_, err := e.out.WriteString("\r\n")
+	return err
+}
+
+func (e *encoder) end() error {
+	if e.sawCR {
+		return e.newline()
+	}
+	if !e.atStart {
+		return errPartialLine
+	}
+	return nil
+}
