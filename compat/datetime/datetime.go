@@ -1,5 +1,5 @@
-// Package datetime writes times in the forms qmail uses. All are UTC. It must
-// not know where they are written.
+// Package datetime writes times in the forms qmail uses. All but Syslog are
+// UTC. It must not know where they are written.
 package datetime
 
 import "time"
