@@ -34,6 +34,7 @@ const (
 	LocalIPHost       Name = "localiphost"
 	Locals            Name = "locals"
 	MoreRcptHosts     Name = "morercpthosts"
+	MoreRcptHostsCDB  Name = "morercpthosts.cdb"
 	PercentHack       Name = "percenthack"
 	PlusDomain        Name = "plusdomain"
 	QMQPServers       Name = "qmqpservers"
@@ -100,7 +101,7 @@ type Dir struct {
 // error.
 func Open(path string) (*Dir, error) {
 	d := &Dir{path: path}
-	line, ok, err := d.raw(Me)
+	line, ok, err := d.Raw(Me)
 	d.me, d.hasMe = line, ok
 	return d, err
 }
@@ -111,7 +112,7 @@ func (d *Dir) Me() (string, bool) { return d.me, d.hasMe }
 // Line returns the first line of a file without trailing blanks, or its
 // default. ok is false where there is neither.
 func (d *Dir) Line(name Name) (line string, ok bool, err error) {
-	line, ok, err = d.raw(name)
+	line, ok, err = d.Raw(name)
 	if ok || err != nil {
 		return line, ok, err
 	}
@@ -126,7 +127,7 @@ func (d *Dir) Line(name Name) (line string, ok bool, err error) {
 // file or the number is missing.
 func (d *Dir) Int(name Name) (int, error) {
 	def := DefaultOf(name).Int
-	line, ok, err := d.raw(name)
+	line, ok, err := d.Raw(name)
 	if !ok || err != nil {
 		return def, err
 	}
@@ -178,10 +179,11 @@ func ParseList(text string) []string {
 	return entries
 }
 
-// raw returns the first line of a file, without defaults.
-func (d *Dir) raw(name Name) (string, bool, error) {
+// Raw returns the first line of a file without trailing blanks, and no default:
+// ok is false where the file is missing.
+func (d *Dir) Raw(name Name) (line string, ok bool, err error) {
 	data, ok, err := d.read(name)
-	line, _, _ := strings.Cut(data, "\n")
+	line, _, _ = strings.Cut(data, "\n")
 	return strings.TrimRight(line, " \t\n"), ok, err
 }
 
