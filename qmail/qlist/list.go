@@ -1,0 +1,183 @@
+// Package qlist lists and counts the messages of the queue, for qmail-qread and
+// qmail-qstat. It only reads, beside whatever qmail-send does meanwhile, and
+// holds one message at a time. It must not know how the queue is changed.
+package qlist
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/reqmail/reqmail/compat/datetime"
+	"github.com/reqmail/reqmail/compat/errno"
+	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/queue"
+)
+
+// ErrRead says that a file of a message could be opened but not read: the
+// disk is broken, or the file is a directory. The text is the one that
+// qmail-qread has always given for it.
+var ErrRead = errors.New("out of memory")
+
+// Lister writes the list of preprocessed messages.
+type Lister struct {
+	out  *bufio.Writer
+	in   *bufio.Reader // of the file being read; reset for each
+	long []byte        // a record that is larger than in's buffer
+}
+
+// List writes every preprocessed message with its recipients to w, in the order
+// of the directories, and a warning for each that cannot be shown. The working
+// directory is queue. The error is an *queue.FileError (a directory of info
+// that cannot be opened), ErrRead, or w's.
+func List(w io.Writer) error {
+	l := &Lister{out: bufio.NewWriterSize(w, 32<<10), in: bufio.NewReaderSize(nil, 2048)}
+	err := l.all()
+	if flushed := l.out.Flush(); err == nil {
+		err = flushed
+	}
+	return err
+}
+
+func (l *Lister) all() error {
+	scan := queue.ScanSplit("info")
+	defer scan.Close()
+	for {
+		id, ok, more, err := scan.Next()
+		if err != nil || !more {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if err := l.message(id); err != nil {
+			return err
+		}
+	}
+}
+
+// message lists one message. Trouble with one of its files is a line of the
+// list; the error ends the list.
+func (l *Lister) message(id queue.ID) error {
+	var mess, bounce syscall.Stat_t
+	if err := syscall.Stat(id.Mess(), &mess); err != nil {
+		return l.warn(id, err)
+	}
+	bouncing := syscall.Stat(id.Bounce(), &bounce) == nil
+	info, err := openRead(id.Info())
+	if err != nil {
+		return l.warn(id, err)
+	}
+	l.in.Reset(info)
+	sender, _, err := l.record()
+	st, statErr := info.Stat()
+	info.Close()
+	if err != nil {
+		return err
+	}
+	if statErr != nil {
+		return l.warn(id, statErr)
+	}
+	l.head(id, st.Mtim.Sec, mess.Size, sender, bouncing)
+	for _, c := range []queue.Channel{queue.Local, queue.Remote} {
+		if err := l.recipients(id, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func openRead(path string) (fdio.FD, error) {
+	return fdio.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// head writes the line of a message. birth is in Unix seconds.
+func (l *Lister) head(id queue.ID, birth, size int64, sender []byte, bouncing bool) {
+	if len(sender) > 0 {
+		sender = sender[1:] // the record's letter
+	}
+	b := l.out.AvailableBuffer()
+	b = append(b, datetime.Listing(time.Unix(birth, 0))...)
+	b = strconv.AppendUint(append(b, "  #"...), uint64(id), 10)
+	b = strconv.AppendInt(append(b, "  "...), size, 10)
+	b = append(b, "  <"...)
+	_, _ = l.out.Write(b)
+	l.safe(sender)
+	tail := "> \n"
+	if bouncing {
+		tail = ">  bouncing\n"
+	}
+	_, _ = l.out.WriteString(tail)
+}
+
+// recipients writes a line for each recipient of a channel. Records of other
+// kinds, and what was not written to its end, are passed over.
+func (l *Lister) recipients(id queue.ID, c queue.Channel) error {
+	file, err := openRead(id.Recipients(c))
+	if err == syscall.ENOENT {
+		return nil
+	}
+	if err != nil {
+		return l.warn(id, err)
+	}
+	defer file.Close()
+	l.in.Reset(file)
+	for {
+		record, whole, err := l.record()
+		if err != nil || !whole {
+			return err
+		}
+		if len(record) == 0 || record[0] != 'T' && record[0] != 'D' {
+			continue
+		}
+		if record[0] == 'D' {
+			_, _ = l.out.WriteString("  done")
+		}
+		_, _ = l.out.WriteString("\t" + c.String() + "\t")
+		l.safe(record[1:])
+		if err := l.out.WriteByte('\n'); err != nil {
+			return err
+		}
+	}
+}
+
+// record returns the next record without its NUL, valid until the next call.
+// whole is false for what stands at the end of the file without one.
+func (l *Lister) record() (record []byte, whole bool, err error) {
+	part, err := l.in.ReadSlice(0)
+	if err == nil {
+		return part[:len(part)-1], true, nil
+	}
+	l.long = l.long[:0]
+	for err == bufio.ErrBufferFull {
+		l.long = append(l.long, part...)
+		part, err = l.in.ReadSlice(0)
+	}
+	l.long = append(l.long, part...)
+	switch err {
+	case nil:
+		return l.long[:len(l.long)-1], true, nil
+	case io.EOF:
+		return l.long, false, nil
+	}
+	return nil, false, ErrRead
+}
+
+// safe writes p with "_" for what is not printable ASCII.
+func (l *Lister) safe(p []byte) {
+	for i, c := range p {
+		if c < ' ' || c > '~' {
+			p[i] = '_' // p lies in our own buffer, and is not read again
+		}
+	}
+	_, _ = l.out.Write(p)
+}
+
+// warn writes that a file of a message cannot be shown.
+func (l *Lister) warn(id queue.ID, trouble error) error {
+	_, err := l.out.WriteString("warning: trouble with #" + id.String() + ": " + errno.Text(trouble) + "\n")
+	return err
+}
