@@ -166,6 +166,16 @@ func (d *Dir) List(name Name) (entries []string, ok bool, err error) {
 	return ParseList(data), true, nil
 }
 
+// ReadList returns the entries of a list file anywhere; ok is false where it
+// is missing.
+func ReadList(path string) (entries []string, ok bool, err error) {
+	data, ok, err := readFile(path)
+	if !ok || err != nil {
+		return nil, false, err
+	}
+	return ParseList(data), true, nil
+}
+
 // ParseList takes the text of a list file apart. A NUL in a line splits it.
 func ParseList(text string) []string {
 	var entries []string
@@ -187,13 +197,15 @@ func (d *Dir) Raw(name Name) (line string, ok bool, err error) {
 	return strings.TrimRight(line, " \t\n"), ok, err
 }
 
-func (d *Dir) read(name Name) (string, bool, error) {
-	data, err := fdio.ReadFile(d.path + "/" + string(name))
+func (d *Dir) read(name Name) (string, bool, error) { return readFile(d.path + "/" + string(name)) }
+
+func readFile(path string) (string, bool, error) {
+	data, err := fdio.ReadFile(path)
 	if err == syscall.ENOENT {
 		return "", false, nil
 	}
 	if err != nil {
-		return "", false, &Error{d.path + "/" + string(name), err}
+		return "", false, &Error{path, err}
 	}
 	return string(data), true, nil
 }

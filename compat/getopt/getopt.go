@@ -74,3 +74,6 @@ func (p *Parser) complain(what string, letter byte) {
 // Operands returns what follows the options; valid once Next has returned
 // false.
 func (p *Parser) Operands() []string { return p.args }
+
+// SkipCluster drops the rest of the word that the last option stands in.
+func (p *Parser) SkipCluster() { p.cluster = "" }
