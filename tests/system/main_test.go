@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -46,7 +47,13 @@ func asNobody() error {
 			return fmt.Errorf("%v: %w: %s", argv, err, out)
 		}
 	}
-	cmd := exec.Command(dir+"/tests/system/system.test", os.Args[1:]...)
+	var args []string
+	for _, arg := range os.Args[1:] {
+		if !strings.HasPrefix(arg, "-test.testlogfile") { // root's, and for go test's cache
+			args = append(args, arg)
+		}
+	}
+	cmd := exec.Command(dir+"/tests/system/system.test", args...)
 	cmd.Dir = dir + "/tests/system"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unprivileged, Gid: unprivileged}}
