@@ -90,8 +90,21 @@ func (l *Lister) message(id queue.ID) error {
 	return nil
 }
 
-func openRead(path string) (fdio.FD, error) {
-	return fdio.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
+// file is an open file of a message. A read that does not fill its buffer has
+// reached the end of the file: to ask again would cost a tenth of a listing.
+type file struct{ fdio.FD }
+
+func (f file) Read(p []byte) (int, error) {
+	n, err := f.FD.Read(p)
+	if err == nil && n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func openRead(path string) (file, error) {
+	fd, err := fdio.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
+	return file{fd}, err
 }
 
 // head writes the line of a message. birth is in Unix seconds.
@@ -116,15 +129,15 @@ func (l *Lister) head(id queue.ID, birth, size int64, sender []byte, bouncing bo
 // recipients writes a line for each recipient of a channel. Records of other
 // kinds, and what was not written to its end, are passed over.
 func (l *Lister) recipients(id queue.ID, c queue.Channel) error {
-	file, err := openRead(id.Recipients(c))
+	in, err := openRead(id.Recipients(c))
 	if err == syscall.ENOENT {
 		return nil
 	}
 	if err != nil {
 		return l.warn(id, err)
 	}
-	defer file.Close()
-	l.in.Reset(file)
+	defer in.Close()
+	l.in.Reset(in)
 	for {
 		record, whole, err := l.record()
 		if err != nil || !whole {
