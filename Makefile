@@ -44,11 +44,16 @@ demo: build/demo
 run: build/demo
 	build/demo -run $(BIN)
 
+# Programs that can be told to fail, for the tests of what happens then.
+.PHONY: build/fault
+build/fault:
+	$(GOBUILD) -tags reqmail_fault -ldflags '$(LDFLAGS)' -o $@/ ./cmd/qmail-local ./cmd/qmail-remote ./cmd/qmail-getpw
+
 # The packages whose goroutines share state are tested with the race detector,
 # which needs a C compiler; without one they are tested all the same.
 RACE := $(if $(shell command -v $(or $(CC),cc) 2>/dev/null),-race)
 
-test: build
+test: build build/fault
 	$(GO) vet ./...
 	$(GO) test $(RACE) ./compat/... ./control/... ./queue/... ./qmail/... ./packaging/...
 	$(GO) test -count=1 ./cmd/... ./tests/...

@@ -23,7 +23,7 @@ func Main(name string, temporary int, run func() int) {
 	debug.SetTraceback("crash")
 	limits.Apply()
 	limits.Unplug()
-	os.Exit(guard(name, temporary, run))
+	os.Exit(guard(name, temporary, faulty(name, run)))
 }
 
 func guard(name string, temporary int, run func() int) (code int) {

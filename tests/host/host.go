@@ -31,6 +31,10 @@ type Host struct {
 	Home string
 	Env  []string // environment of every program that is started
 
+	// Prefix is put before the argv of every program, for instance a shell
+	// that sets limits first.
+	Prefix []string
+
 	send *exec.Cmd
 }
 
@@ -109,6 +113,9 @@ func (h *Host) Command(argv ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(path, argv[1:]...)
 	cmd.Args[0] = argv[0]
+	if len(h.Prefix) > 0 {
+		cmd = exec.Command(h.Prefix[0], append(append(h.Prefix[1:len(h.Prefix):len(h.Prefix)], path), argv[1:]...)...)
+	}
 	cmd.Dir, cmd.Env = h.Home, h.Env
 	return cmd
 }

@@ -39,7 +39,7 @@ func asNobody() error {
 	}
 	for _, argv := range [][]string{
 		{"mkdir", "-p", dir + "/tests/system", dir + "/build"},
-		{"cp", "-r", "../../build/bin", dir + "/build/bin"},
+		{"cp", "-r", "../../build/bin", "../../build/fault", dir + "/build"},
 		{"cp", self, dir + "/tests/system/system.test"},
 		{"chmod", "-R", "a+rX", dir},
 	} {

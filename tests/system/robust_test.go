@@ -1,0 +1,130 @@
+package system
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/reqmail/reqmail/packaging/layout"
+)
+
+// underLimit runs its arguments with soft limits of 3 MB on memory, as
+// softlimit -m 3000000 does.
+var underLimit = []string{"/bin/sh", "-c", `ulimit -Sv 2929; ulimit -Sd 2929; exec "$0" "$@"`}
+
+// limitInKB is what programs that we run must find in force.
+const limitInKB = "2929"
+
+func TestSmallMemoryLimit(t *testing.T) {
+	s := layOut(t)
+	r := s.remote()
+	s.Prefix = underLimit
+	s.write("mail/.qmail-limit", "|ulimit -Sv\n&you\n./Maildir/\n")
+	s.up()
+	s.inject("Subject: x\n\n", "you-limit@demo.example")
+	s.inject("Subject: y\n\n", "a@remote.example")
+	s.logged("success: " + limitInKB + "/did_1+1+1/")
+	s.mail(2)
+	s.logged("success: 127.0.0.1_accepted_message.")
+	if len(r.Received()) != 1 {
+		t.Errorf("%d messages arrived, want 1", len(r.Received()))
+	}
+	s.empty()
+}
+
+// TestEveryProgramStartsUnderLimit tells a program that came up, and said what
+// is wrong with its arguments or its surroundings, from one that the kernel or
+// Go's runtime killed.
+func TestEveryProgramStartsUnderLimit(t *testing.T) {
+	s := layOut(t)
+	entries, err := os.ReadDir(s.Path("bin"))
+	s.ok(err)
+	for _, e := range entries {
+		if e.Name() == "qmail-start" {
+			continue // would run on; TestSmallMemoryLimit has it
+		}
+		s.Prefix = nil
+		free := s.Command(e.Name())
+		freeOut, _ := free.CombinedOutput()
+		s.Prefix = underLimit
+		limited := s.Command(e.Name())
+		limitedOut, _ := limited.CombinedOutput()
+		if free.ProcessState.ExitCode() != limited.ProcessState.ExitCode() {
+			t.Errorf("%s: exit %v with %q under the limit, %v with %q without", e.Name(),
+				limited.ProcessState, limitedOut, free.ProcessState, freeOut)
+		}
+	}
+}
+
+// TestHardLimit: where the hard limit is low too, a program says so and leaves
+// with its temporary exit code.
+func TestHardLimit(t *testing.T) {
+	s := layOut(t)
+	s.Prefix = []string{"/bin/sh", "-c", `ulimit -v 100000; exec "$0" "$@"`}
+	for program, code := range map[string]int{"qmail-queue": 51, "qmail-local": 111, "qmail-getpw": 111, "qmail-remote": 111} {
+		cmd := s.Command(program)
+		out, _ := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != code {
+			t.Errorf("%s: exit %d, want %d", program, got, code)
+		}
+		if text := string(out); !strings.HasPrefix(text, "fatal: ") || strings.Count(text, "\n") != 1 {
+			t.Errorf("%s says %q, want one line that begins with fatal:", program, text)
+		}
+	}
+}
+
+// replace puts the program that can be told to fail in place of another.
+func (s *system) replace(program string) {
+	s.t.Helper()
+	s.ok(layout.CopyFile(filepath.Join(binDir(s.t), "../fault", program), s.Path("bin", program), 0o755))
+}
+
+// TestOurOwnFailureDefers: a bug or a lack of memory in a program must not
+// bounce mail. Go's exit status 2 would.
+func TestOurOwnFailureDefers(t *testing.T) {
+	for _, test := range []struct {
+		program, address, want string
+	}{
+		{"qmail-local", "you@demo.example", "deferral: "},
+		{"qmail-remote", "a@remote.example", "deferral: "},
+		{"qmail-getpw", "other@demo.example", "deferral: Temporary_failure_in_qmail-lspawn./"},
+	} {
+		for _, fault := range []string{"panic", "goroutine", "memory"} {
+			t.Run(test.program+"/"+fault, func(t *testing.T) {
+				s := layOut(t)
+				s.remote()
+				if test.program == "qmail-getpw" {
+					s.ok(os.Remove(s.Path("users/cdb")))
+				}
+				s.replace(test.program)
+				s.Env = append(s.Env, "REQMAIL_FAULT="+test.program+":"+fault)
+				s.up()
+				s.inject("", test.address)
+				s.logged(test.want)
+				if log := s.read(s.log); strings.Contains(log, ": failure: ") || strings.Contains(log, "goroutine") {
+					t.Errorf("the message bounced, or the log has a traceback:\n%s", log)
+				}
+			})
+		}
+	}
+}
+
+// TestFailureStatus: C's spawners take exit codes other than 111 and its like
+// for permanent failures; a signal or 111 is safe under them too.
+func TestFailureStatus(t *testing.T) {
+	for _, program := range []string{"qmail-local", "qmail-remote", "qmail-getpw"} {
+		for _, fault := range []string{"panic", "goroutine", "memory"} {
+			cmd := exec.Command(filepath.Join(binDir(t), "../fault", program), "x")
+			cmd.Env = []string{"REQMAIL_FAULT=" + program + ":" + fault}
+			_ = cmd.Run()
+			status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+			temporary := status.Exited() && (status.ExitStatus() == 111 || status.ExitStatus() == 118)
+			if !status.Signaled() && !temporary {
+				t.Errorf("%s %s: %v, want a signal or a temporary exit code", program, fault, cmd.ProcessState)
+			}
+		}
+	}
+}
