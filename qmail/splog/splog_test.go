@@ -76,7 +76,7 @@ func TestParse(t *testing.T) {
 		{"splogger qmail 2x", Config{"", "qmail", 16}},
 		{"splogger qmail x", Config{"", "qmail", 0}},
 		{"splogger qmail 127", Config{"", "qmail", 1016}},
-		{"splogger qmail 128", Config{"", "qmail", 8}},                 // openlog(3) refuses it
+		{"splogger qmail 128", Config{"", "qmail", 8}},                   // openlog(3) refuses it
 		{"splogger qmail 18446744073709551618", Config{"", "qmail", 16}}, // as C's arithmetic has it
 		{"splogger -f", Config{"", "-f", 16}},
 		{"splogger -f 2", Config{"", "-f", 16}}, // a tag and a facility, as ever
