@@ -177,22 +177,30 @@ func Parse(line string) Event {
 	return e
 }
 
-// Unstamp cuts off what splogger and syslog ("… qmail: 1795366888.944425 ")
-// or multilog ("@400000005…  ") put before a line.
+// Unstamp cuts off what splogger and syslog ("… qmail: 1795366888.944425 "),
+// syslog alone, or multilog ("@400000005… ") put before a line. A line of
+// qmail-send's own begins with a lower-case letter.
 func Unstamp(line string) string {
-	if at := strings.Index(line, "@4"); at == 0 {
+	if strings.HasPrefix(line, "@4") {
 		_, rest, _ := strings.Cut(line, " ")
 		return rest
 	}
-	fields := strings.SplitN(line, ": ", 2)
-	if len(fields) == 2 && strings.Contains(fields[0], " ") {
-		line = fields[1]
-	}
-	stamp, rest, ok := strings.Cut(line, " ")
-	if ok && strings.Trim(stamp, "0123456789.") == "" && strings.Contains(stamp, ".") {
+	if rest, ok := cutTime(line); ok || line == "" || 'a' <= line[0] && line[0] <= 'z' {
 		return rest
 	}
+	if before, rest, ok := strings.Cut(line, ": "); ok && strings.Contains(before, " ") {
+		line, _ = cutTime(rest)
+	}
 	return line
+}
+
+// cutTime cuts off splogger's "SECONDS.MICROSECONDS ".
+func cutTime(line string) (string, bool) {
+	stamp, rest, ok := strings.Cut(line, " ")
+	if !ok || strings.Trim(stamp, "0123456789.") != "" || !strings.Contains(stamp, ".") {
+		return line, false
+	}
+	return rest, true
 }
 
 // scanner consumes a line from the left; once something does not match, ok
