@@ -157,12 +157,12 @@ func (p *printer) line(e entry) {
 }
 
 func (p *printer) number(e entry) {
-	own, ok, err := p.files.Raw(e.name)
+	own, _, err := p.files.Raw(e.name)
 	if err != nil {
 		put(p.w, trouble)
 		return
 	}
-	n, ok := control.Number(own)
+	n, ok := control.Number(own) // a missing file has no number either
 	if !ok {
 		n = control.DefaultOf(e.name).Int
 		put(p.w, isDefault)
