@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -182,7 +183,7 @@ func (f *File) Close() {
 		f.Reopen()
 	}
 	if missing := bytes.Count(f.held, []byte{'\n'}) + f.lost; f.failing && missing > 0 {
-		f.complain(string(gap(time.Now(), missing, "the log could not be written").Text))
+		f.complain("warning: " + strconv.Itoa(missing) + " lines lost, the log could not be written")
 	}
 	if f.fd >= 0 {
 		f.fd.Close()

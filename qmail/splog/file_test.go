@@ -182,7 +182,7 @@ func TestFileFull(t *testing.T) {
 		t.Errorf("%q", complaints)
 	}
 	f.Close()
-	if len(complaints) != 2 || !strings.Contains(complaints[1], " 2 lines lost") {
+	if len(complaints) != 2 || complaints[1] != "warning: 2 lines lost, the log could not be written" {
 		t.Errorf("%q", complaints)
 	}
 }
