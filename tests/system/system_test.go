@@ -270,27 +270,3 @@ func TestTermWaitsForDeliveries(t *testing.T) {
 	s.ok(s.Wait())
 	wantInOrder(t, s.read(s.log), "starting delivery 1", "delivery 1: success: ", "exitasap", "status: exiting")
 }
-
-func TestKilledSendLosesNothing(t *testing.T) {
-	s := start(t)
-	const messages = 40
-	for i := range messages {
-		s.inject(fmt.Sprintf("Subject: number %d\n\n", i), "you@demo.example")
-		if i%8 == 7 {
-			s.Kill()
-			s.up()
-		}
-	}
-	seen := map[string]int{}
-	s.until("every message", func() bool {
-		clear(seen)
-		mail, _ := host.Mail(s.Path("mail/Maildir"))
-		for _, m := range mail {
-			_, rest, _ := strings.Cut(m, "Subject: ")
-			subject, _, _ := strings.Cut(rest, "\n")
-			seen[subject]++
-		}
-		return len(seen) == messages
-	})
-	s.empty()
-}
