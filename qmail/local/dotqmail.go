@@ -122,19 +122,18 @@ const (
 // instruction is one line of a .qmail file.
 type instruction struct {
 	kind kind
-	arg  string // file, command or address; for the reader
+	arg  string // file, command or address
 }
 
 // errBlank says that the first line is blank, which smells of a mistake.
 var errBlank = temporary("Uh-oh: first line of .qmail file is blank. (#4.2.1)")
 
 // parseLine parses a line without its newline. Blanks at its end do not
-// count, and neither does what follows a NUL.
+// count. A NUL ends the line for everybody but -n, which shows all of it, and
+// the "/" that makes a Maildir, which is looked for at its end.
 func parseLine(line string, first bool) (instruction, error) {
 	line = strings.TrimRight(line, " \t")
-	isDir := strings.HasSuffix(line, "/")
-	line, _, _ = strings.Cut(line, "\x00")
-	if line == "" {
+	if line == "" || line[0] == 0 {
 		if first {
 			return instruction{}, errBlank
 		}
@@ -144,14 +143,14 @@ func parseLine(line string, first bool) (instruction, error) {
 	case '#':
 		return instruction{}, nil
 	case '.', '/':
-		if isDir {
+		if strings.HasSuffix(line, "/") {
 			return instruction{toMaildir, line}, nil
 		}
 		return instruction{toMbox, line}, nil
 	case '|':
 		return instruction{toProgram, line[1:]}, nil
 	case '+':
-		if line == "+list" {
+		if word, _, _ := strings.Cut(line, "\x00"); word == "+list" {
 			return instruction{kind: listMode}, nil
 		}
 		return instruction{}, nil

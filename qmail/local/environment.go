@@ -17,17 +17,26 @@ type headers struct {
 }
 
 func makeHeaders(d *Delivery, now time.Time) headers {
-	oneLine := strings.NewReplacer("\n", "_")
-	word := strings.NewReplacer(" ", "-", "\t", "-", "\n", "-")
-	sender := word.Replace(d.Sender)
+	sender := replace(d.Sender, " \t\n", '-')
 	if sender == "" {
 		sender = "MAILER-DAEMON"
 	}
 	return headers{
-		deliveredTo: "Delivered-To: " + oneLine.Replace(d.Local+"@"+d.Host) + "\n",
-		returnPath:  "Return-Path: <" + oneLine.Replace(address.Quote(d.Sender)) + ">\n",
+		deliveredTo: "Delivered-To: " + replace(d.Local+"@"+d.Host, "\n", '_') + "\n",
+		returnPath:  "Return-Path: <" + replace(address.Quote(d.Sender), "\n", '_') + ">\n",
 		from:        "From " + sender + " " + datetime.Mbox(now) + "\n",
 	}
+}
+
+// replace returns s with each byte that is in old replaced by new.
+func replace(s, old string, new byte) string {
+	b := []byte(s)
+	for i, c := range b {
+		if strings.IndexByte(old, c) >= 0 {
+			b[i] = new
+		}
+	}
+	return string(b)
 }
 
 // setEnvironment sets what programs learn about the delivery

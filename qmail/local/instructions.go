@@ -55,15 +55,16 @@ func (d *Delivery) do(in instruction, forwardOnly bool) (stop bool, err error) {
 		d.describe(in)
 		return false, nil
 	}
+	arg, _, _ := strings.Cut(in.arg, "\x00") // no name, command or address has more
 	switch in.kind {
 	case toMbox:
-		return false, d.mbox(in.arg)
+		return false, d.mbox(arg)
 	case toMaildir:
-		return false, d.maildir(in.arg)
+		return false, d.maildir(arg)
 	case toProgram:
-		return d.program(in.arg)
+		return d.program(arg)
 	case toAddress:
-		d.forwards = append(d.forwards, in.arg)
+		d.forwards = append(d.forwards, arg)
 	}
 	return false, nil
 }
@@ -139,14 +140,4 @@ func (d *Delivery) forward() error {
 		return permanent("Unable to forward message: " + result[1:] + ".")
 	}
 	return temporary("Unable to forward message: " + result[1:] + ".")
-}
-
-// syncDir makes the entries of a directory durable.
-func syncDir(dir string) error {
-	f, err := fdio.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }

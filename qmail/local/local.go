@@ -45,7 +45,6 @@ type Delivery struct {
 
 	counts   counts
 	forwards []string
-	maildirs map[string]bool // names this process has used
 }
 
 // New takes the eight operands of qmail-local, false if they are not eight or

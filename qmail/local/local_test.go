@@ -111,18 +111,9 @@ func TestMbox(t *testing.T) {
 func TestMboxThatCannotGrowIsCutBack(t *testing.T) {
 	d := delivery(t, "", "", "./Mailbox")
 	write(t, "Mailbox", "old\n", 0o600)
-	var old syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
-		t.Fatal(err)
-	}
-	limited := syscall.Rlimit{Cur: 20, Max: old.Max}
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limited); err != nil {
-		t.Fatal(err)
-	}
-	code, _, complaints := deliver(d)
-	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
-		t.Fatal(err)
-	}
+	var code int
+	var complaints string
+	withFileLimit(t, 20, func() { code, _, complaints = deliver(d) })
 	if code != 111 || complaints != "Unable to write ./Mailbox: file too big. (#4.3.0)\n" {
 		t.Errorf("exit %d, %q", code, complaints)
 	}
@@ -133,11 +124,7 @@ func TestMboxThatCannotGrowIsCutBack(t *testing.T) {
 
 func TestMaildir(t *testing.T) {
 	d := delivery(t, "", "", "./Maildir/")
-	for _, dir := range []string{"Maildir", "Maildir/tmp", "Maildir/new", "Maildir/cur"} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
+	makeMaildir(t)
 	if code, out, complaints := deliver(d); code != 0 || out != "did 1+0+0\n" {
 		t.Fatalf("exit %d, %q, %q", code, out, complaints)
 	}

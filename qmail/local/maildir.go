@@ -2,11 +2,12 @@ package local
 
 import (
 	"io"
-	"os"
+	"runtime"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/reqmail/reqmail/compat/errno"
 	"github.com/reqmail/reqmail/compat/fdio"
@@ -30,104 +31,112 @@ var (
 
 // maildir delivers the message into a Maildir (maildir(5)).
 //
-// The message and its name in new are durable when it returns nil. A crash
-// before the link leaves at most a file in tmp, which mail readers remove
-// after 36 hours; a crash after it a delivery that is done again.
+// When it returns nil, the message and its name in new are durable, and its
+// name in tmp is gone. A crash before the link leaves at most a file in tmp,
+// which mail readers remove after 36 hours; a crash after it a message in new
+// whose delivery is done again. An error leaves nothing in tmp.
 func (d *Delivery) maildir(dir string) error {
 	if err := d.rewind(); err != nil {
 		return err
 	}
-	if err := enterable(dir); err != nil {
-		if errno.Temporary(err) {
-			return errMaildir
-		}
+	at, err := enter(dir)
+	if errno.Temporary(err) {
+		return errMaildir
+	}
+	if err != nil {
 		return errMaildirMissing
 	}
-	if !strings.HasSuffix(dir, "/") {
-		dir += "/" // cut off with a NUL
-	}
-	name, f, err := d.createTmp(dir)
+	defer at.Close()
+	name, f, err := createTmp(at)
 	if err != nil {
 		return errMaildir
 	}
-	tmp := dir + "tmp/" + name
 	done := make(chan error, 1)
-	go func() { done <- d.fillMaildir(f, tmp, dir+"new/"+name) }()
+	go func() { done <- d.fillMaildir(at, f, name) }()
 	select {
 	case err = <-done:
 	case <-time.After(maildirPatience):
 		err = errMaildirTimeout
 	}
-	_ = syscall.Unlink(tmp)
-	if err != nil {
-		return err
-	}
-	if syncDir(dir+"new") != nil {
-		return errMaildir
-	}
-	return nil
+	_ = unix.Unlinkat(int(at), "tmp/"+name, 0)
+	return err
 }
 
-// enterable tells why one could not change into a directory.
-func enterable(dir string) error {
-	const search = 1 // X_OK of access(2)
-	f, err := fdio.Open(dir, oPath|syscall.O_DIRECTORY, 0)
+// enter returns a descriptor for a directory that the user may search, or the
+// error of chdir(2).
+func enter(dir string) (fdio.FD, error) {
+	at, err := fdio.Open(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return err
+		return at, err
 	}
-	f.Close()
-	return syscall.Access(dir, search)
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(at), ".", &st, 0); err != nil {
+		at.Close()
+		return at, err
+	}
+	return at, nil
 }
 
-// oPath is O_PATH of open(2), which package syscall lacks.
-const oPath = 0x200000
-
-// createTmp creates a file with a unique name TIME.PID.HOST in tmp.
-func (d *Delivery) createTmp(dir string) (string, fdio.FD, error) {
+// createTmp creates a file with a unique name TIME.NUMBER.HOST in tmp.
+func createTmp(at fdio.FD) (string, fdio.FD, error) {
+	number := strconv.Itoa(deliveryNumber())
 	for try := 1; ; try++ {
-		name := strconv.FormatInt(time.Now().Unix(), 10) + "." + strconv.Itoa(os.Getpid()) + "." + hostName()
-		err := error(syscall.EEXIST)
-		if !d.maildirs[dir+name] {
-			var f fdio.FD
-			f, err = fdio.Open(dir+"tmp/"+name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL, 0o644)
-			if err == nil {
-				if d.maildirs == nil {
-					d.maildirs = map[string]bool{}
-				}
-				d.maildirs[dir+name] = true
-				return name, f, nil
-			}
-		}
+		name := strconv.FormatInt(time.Now().Unix(), 10) + "." + number + "." + hostName()
+		f, err := openAt(at, "tmp/"+name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644)
 		if err != syscall.EEXIST || try == nameTries {
-			return "", -1, err
+			return name, f, err
 		}
 		time.Sleep(namePause)
 	}
 }
 
-// hostName returns the host's name as gethostname(2) has it.
-func hostName() string {
-	var u syscall.Utsname
-	if syscall.Uname(&u) != nil {
-		return ""
-	}
-	var name []byte
-	for _, c := range u.Nodename {
-		if c == 0 || len(name) == hostNameSize {
-			break
-		}
-		name = append(name, byte(c))
-	}
-	return string(name)
+// deliveryNumber returns a number that no other delivery on this host has in
+// this second, in this process or another: the id of a thread that ends at
+// once. The kernel takes the ids of threads and processes from one counter.
+func deliveryNumber() int {
+	id := make(chan int)
+	go func() {
+		runtime.LockOSThread() // and not unlocked: the goroutine takes the thread with it
+		id <- syscall.Gettid()
+	}()
+	return <-id
 }
 
-// fillMaildir writes the message and moves it from tmp to new.
-func (d *Delivery) fillMaildir(f fdio.FD, tmp, final string) error {
-	defer f.Close()
+// hostName returns the host's name as gethostname(2) has it.
+func hostName() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Nodename[:hostNameSize])
+}
+
+// fillMaildir takes the message from tmp to new: write, sync, close, link,
+// and sync of the directory. It closes f.
+func (d *Delivery) fillMaildir(at, f fdio.FD, name string) error {
+	err := d.writeMaildir(f)
+	if closeErr := f.Close(); err == nil && closeErr != nil {
+		err = errMaildir // a file system on the network may say it only now
+	}
+	if err != nil {
+		return err
+	}
+	if unix.Linkat(int(at), "tmp/"+name, int(at), "new/"+name, 0) != nil {
+		return errMaildir
+	}
+	if syncEntry(at, "new", "new/"+name) != nil {
+		return errMaildir
+	}
+	return nil
+}
+
+// writeMaildir writes the message behind two header lines. It is durable when
+// it returns nil, but not yet in new.
+func (d *Delivery) writeMaildir(f fdio.FD) error {
 	if _, err := f.WriteString(d.headers.returnPath + d.headers.deliveredTo); err != nil {
 		return errMaildir
 	}
-	buf := make([]byte, 32<<10)
+	buf := make([]byte, bufferSize)
 	for {
 		n, err := d.Message.Read(buf)
 		if _, writeErr := f.Write(buf[:n]); writeErr != nil {
@@ -140,7 +149,7 @@ func (d *Delivery) fillMaildir(f fdio.FD, tmp, final string) error {
 			return errMaildirRead
 		}
 	}
-	if f.Sync() != nil || syscall.Link(tmp, final) != nil {
+	if f.Sync() != nil {
 		return errMaildir
 	}
 	return nil

@@ -3,7 +3,6 @@ package local
 import (
 	"bufio"
 	"io"
-	"path"
 	"syscall"
 	"time"
 
@@ -13,61 +12,60 @@ import (
 // lockPatience is how long an mbox may be locked by somebody else.
 const lockPatience = 30 * time.Second
 
+// bufferSize is the size in bytes of the buffers that messages pass through.
+const bufferSize = 32 << 10
+
 // mbox appends the message to a file in mbox(5) format.
 //
-// The message, and the file's name where it is new, are durable when it
-// returns nil. After an error the file is cut to its former length if its
-// lock was to be had; a crash may leave a torn last message, and the message
-// is delivered again.
+// When it returns nil, the message is durable, and so is the file's name. The
+// name comes first: an empty mbox may be one that a delivery of this moment
+// has just created, and once there is a message in it nobody asks again. A
+// crash in the meantime leaves an empty mbox, or one with a torn last message
+// for which the delivery is done again. An error leaves the mbox at its former
+// length, unless its lock could not be had.
 func (d *Delivery) mbox(name string) error {
 	if err := d.rewind(); err != nil {
 		return err
 	}
-	f, isNew, err := openMbox(name)
+	f, err := fdio.Open(name, syscall.O_WRONLY|syscall.O_NONBLOCK|syscall.O_APPEND|syscall.O_CREAT, 0o600)
 	if err != nil {
 		return trouble("Unable to open "+name, err, "4.2.1")
 	}
 	defer f.Close()
-	locked, err := lock(f)
+	locked, err := lock(f, lockPatience)
 	if err != nil {
 		return err
 	}
-	size, err := f.Seek(0, io.SeekEnd)
-	failed := func(failure error) error {
-		if locked && err == nil {
-			_ = syscall.Ftruncate(int(f), size)
-		}
-		return failure
+	size, seekErr := f.Seek(0, io.SeekEnd)
+	readErr, writeErr := d.appendTo(f, name, size == 0 && seekErr == nil)
+	if readErr == nil && writeErr == nil {
+		return nil
 	}
-	readErr, writeErr := d.writeMbox(f)
+	if locked && seekErr == nil {
+		_ = syscall.Ftruncate(int(f), size)
+	}
 	if readErr != nil {
-		return failed(trouble("Unable to read message", readErr, "4.3.0"))
+		return trouble("Unable to read message", readErr, "4.3.0")
 	}
-	if writeErr == nil {
-		writeErr = f.Sync()
-	}
-	if writeErr == nil && isNew {
-		writeErr = syncDir(path.Dir(name))
-	}
-	if writeErr != nil {
-		return failed(trouble("Unable to write "+name, writeErr, "4.3.0"))
-	}
-	return nil
+	return trouble("Unable to write "+name, writeErr, "4.3.0")
 }
 
-func openMbox(name string) (f fdio.FD, isNew bool, err error) {
-	const flags = syscall.O_WRONLY | syscall.O_NONBLOCK | syscall.O_APPEND
-	f, err = fdio.Open(name, flags, 0)
-	if err == syscall.ENOENT {
-		f, err = fdio.Open(name, flags|syscall.O_CREAT, 0o600)
-		return f, true, err
+// appendTo takes the steps of mbox that change the file: name, message, sync.
+func (d *Delivery) appendTo(f fdio.FD, name string, empty bool) (readErr, writeErr error) {
+	if empty {
+		if err := syncEntry(here, directoryOf(name), name); err != nil {
+			return nil, err
+		}
 	}
-	return f, false, err
+	if readErr, writeErr = d.writeMbox(f); readErr != nil || writeErr != nil {
+		return readErr, writeErr
+	}
+	return nil, f.Sync()
 }
 
-// lock takes the mbox's lock. Where locking does not work at all, the
-// delivery goes on without.
-func lock(f fdio.FD) (locked bool, err error) {
+// lock takes the mbox's lock, in the order of those who wait for it. Where
+// locking does not work at all, the delivery goes on without.
+func lock(f fdio.FD, patience time.Duration) (locked bool, err error) {
 	result := make(chan error, 1)
 	go func() {
 		for {
@@ -80,14 +78,14 @@ func lock(f fdio.FD) (locked bool, err error) {
 	select {
 	case err := <-result:
 		return err == nil, nil
-	case <-time.After(lockPatience):
+	case <-time.After(patience):
 		return false, temporary("File has been locked for 30 seconds straight. (#4.3.0)")
 	}
 }
 
 // writeMbox writes the message with what an mbox wants around it.
 func (d *Delivery) writeMbox(f io.Writer) (readErr, writeErr error) {
-	out := bufio.NewWriterSize(f, 16<<10)
+	out := bufio.NewWriterSize(f, bufferSize)
 	// An error of the writer stays with it until Flush.
 	_, _ = out.WriteString(d.headers.from + d.headers.returnPath + d.headers.deliveredTo)
 	if err := quoteFrom(out, d.Message); err != nil {
@@ -101,28 +99,41 @@ func (d *Delivery) writeMbox(f io.Writer) (readErr, writeErr error) {
 // any number of ">" and "From ", so that readers can tell it from a From_
 // line. A last line without newline gets one. The error is the reader's.
 func quoteFrom(out *bufio.Writer, message io.Reader) error {
-	in := bufio.NewReaderSize(message, 16<<10)
-	atStart := true // of a line, or of what follows the ">"s at its start
-	lastByte := byte('\n')
+	in := bufio.NewReaderSize(message, bufferSize)
 	for {
-		if atStart {
-			// Inserted behind the ">"s the mark makes the same line.
-			if next, _ := in.Peek(5); string(next) == "From " {
-				_ = out.WriteByte('>')
-			}
-		}
-		c, err := in.ReadByte()
+		err := quoteLine(out, in)
 		if err == io.EOF {
-			if lastByte != '\n' {
-				_ = out.WriteByte('\n')
-			}
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		_ = out.WriteByte(c)
-		atStart = c == '\n' || atStart && c == '>'
-		lastByte = c
+	}
+}
+
+// quoteLine copies one line, io.EOF if it was the last one.
+func quoteLine(out *bufio.Writer, in *bufio.Reader) error {
+	const mark = "From "
+	start, err := in.Peek(len(mark))
+	if len(start) == 0 {
+		return err
+	}
+	for ; len(start) > 0 && start[0] == '>'; start, _ = in.Peek(len(mark)) {
+		_ = out.WriteByte('>')
+		_, _ = in.Discard(1)
+	}
+	if string(start) == mark {
+		_ = out.WriteByte('>') // behind the others it makes the same line
+	}
+	for {
+		part, err := in.ReadSlice('\n')
+		_, _ = out.Write(part)
+		if err == bufio.ErrBufferFull {
+			continue
+		}
+		if err == io.EOF {
+			_ = out.WriteByte('\n')
+		}
+		return err
 	}
 }
