@@ -106,6 +106,9 @@ func Exec(path string, args, env []string) error {
 // is passed over. Where nothing is found it returns EACCES if a file was
 // there at all, else ENOENT.
 func Lookup(name string) (string, error) {
+	if name == "" {
+		return "", syscall.ENOENT
+	}
 	if strings.Contains(name, "/") {
 		return name, nil
 	}

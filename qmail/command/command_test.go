@@ -205,6 +205,8 @@ func TestProgramsThatCannotRun(t *testing.T) {
 		{"condredirect", func(f Files) int { return CondRedirect(f, []string{"x", "/none"}) }, 0, ""},
 		{"preline", func(f Files) int { return Preline(f, []string{"preline", "/none"}) }, 100,
 			"preline: fatal: unable to run /none: file does not exist\n"},
+		{"preline of nothing", func(f Files) int { return Preline(f, []string{"preline", ""}) }, 100,
+			"preline: fatal: unable to run : file does not exist\n"},
 	} {
 		f := files(t)
 		setLines(t)
