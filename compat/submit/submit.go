@@ -37,7 +37,11 @@ var _ io.Writer = (*Message)(nil)
 // Open starts the queue program. The error means that pipes or a process
 // could not be had; a program that cannot be executed shows in Close, as it
 // does with a child that exits.
-func Open() (*Message, error) {
+func Open() (*Message, error) { return OpenWith(nil) }
+
+// OpenWith is Open with the environment of the queue program, in which
+// QMAILQUEUE counts too; nil means the process's own.
+func OpenWith(env []string) (*Message, error) {
 	var pipes [3][2]fdio.FD
 	for i := range pipes {
 		r, w, err := fdio.Pipe()
@@ -51,15 +55,13 @@ func Open() (*Message, error) {
 		pipes[i] = [2]fdio.FD{r, w}
 	}
 	text, envelope, custom := pipes[0], pipes[1], pipes[2]
-	program, ok := os.LookupEnv("QMAILQUEUE")
-	if !ok {
-		program = "bin/qmail-queue"
-	}
+	program := programIn(env)
 	// Descriptor 6 is notqmail's pipe for a custom text, 4 the one that
 	// filters of the patch world write to.
 	cmd := child.Command{
 		Path:  program,
 		Args:  []string{program},
+		Env:   env,
 		Dir:   home.Dir(),
 		Files: []fdio.FD{text[0], envelope[0], 2, inherited(3), custom[1], inherited(5), custom[1]},
 	}
@@ -83,6 +85,21 @@ func Open() (*Message, error) {
 	}
 	m.out = bufio.NewWriterSize(m.text, 8192)
 	return m, nil
+}
+
+// programIn is what QMAILQUEUE names, or qmail-queue.
+func programIn(env []string) string {
+	if env == nil {
+		if program, ok := os.LookupEnv("QMAILQUEUE"); ok {
+			return program
+		}
+	}
+	for _, e := range env {
+		if program, ok := strings.CutPrefix(e, "QMAILQUEUE="); ok {
+			return program
+		}
+	}
+	return "bin/qmail-queue"
 }
 
 // inherited returns fd if the caller was given it across its own exec, so
@@ -162,6 +179,18 @@ func (m *Message) Close() string {
 		return status.Text(status.ReadError, "")
 	}
 	return status.Text(end.ExitStatus(), custom)
+}
+
+// Abandon gives the submission up without an envelope and waits for the queue
+// program, which drops the message.
+func (m *Message) Abandon() {
+	m.failed = true
+	m.text.Close()
+	m.envelope.Close()
+	m.custom.Close()
+	if m.pid != 0 {
+		_, _ = child.Wait(m.pid)
+	}
 }
 
 // readCustom drains the error pipe.

@@ -116,7 +116,7 @@ type lookup struct {
 
 // host adds the addresses of one host, or the address that its name is.
 func (l *lookup) host(name string, pref int) {
-	if addr, ok := literal(name); ok {
+	if addr, ok := socket.ParseHost(name); ok {
 		l.found = append(l.found, target{addr, 0})
 		return
 	}
@@ -144,7 +144,7 @@ func (l *lookup) host(name string, pref int) {
 // exchangers adds the addresses of a domain's mail exchangers, equally
 // preferred ones in random order; of the domain itself where it has none.
 func (l *lookup) exchangers(domain string) {
-	if addr, ok := literal(domain); ok {
+	if addr, ok := socket.ParseHost(domain); ok {
 		l.found = append(l.found, target{addr, 0})
 		return
 	}
@@ -172,40 +172,4 @@ func inOrder(list []resolver.MX) []resolver.MX {
 		}
 	}
 	return list
-}
-
-// literal parses a host that is an address: 192.0.2.1, [192.0.2.1], and, with
-// or without the tag of RFC 5321 4.1.3, [IPv6:2001:db8::1].
-func literal(name string) (netip.Addr, bool) {
-	inner := name
-	if strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") {
-		inner = name[1 : len(name)-1]
-		v6, err := netip.ParseAddr(strings.TrimPrefix(inner, "IPv6:"))
-		if err == nil && v6.Is6() {
-			return v6.Unmap(), true
-		}
-	}
-	return dottedQuad(inner)
-}
-
-// dottedQuad parses an IPv4 address as qmail does: four numbers, of which the
-// last eight bits count.
-func dottedQuad(s string) (netip.Addr, bool) {
-	parts := strings.Split(s, ".")
-	if len(parts) != 4 {
-		return netip.Addr{}, false
-	}
-	var ip [4]byte
-	for i, part := range parts {
-		if part == "" {
-			return netip.Addr{}, false
-		}
-		for j := range len(part) {
-			if part[j] < '0' || part[j] > '9' {
-				return netip.Addr{}, false
-			}
-			ip[i] = ip[i]*10 + part[j] - '0'
-		}
-	}
-	return netip.AddrFrom4(ip), true
 }

@@ -54,7 +54,7 @@ func TestLiteral(t *testing.T) {
 		{"a.b.c.d", ""},
 		{"", ""},
 	} {
-		addr, ok := literal(test.name)
+		addr, ok := socket.ParseHost(test.name)
 		if got := addr.String(); ok != (test.want != "") || ok && got != test.want {
 			t.Errorf("%q: got %v, %v, want %q", test.name, addr, ok, test.want)
 		}
@@ -102,6 +102,6 @@ func FuzzRoute(f *testing.F) {
 		if ok && r.host == "" && r.port == smtpPort {
 			t.Errorf("%q routes %q nowhere", line, domain)
 		}
-		literal(domain)
+		socket.ParseHost(domain)
 	})
 }

@@ -1,0 +1,134 @@
+package smtpd
+
+import (
+	"bufio"
+	"errors"
+	"strings"
+
+	"github.com/reqmail/reqmail/compat/submit"
+)
+
+// errBareLF says that the client sent a line end that is none. To accept it
+// would let messages smuggle commands from one server to the next.
+var errBareLF = errors.New("bare LF")
+
+// body is the data phase of a message (RFC 5321 4.5.2).
+type body struct {
+	queue  *submit.Message
+	limit  uint32 // bytes; 0 for none
+	size   uint64 // bytes stored so far
+	tooBig bool
+
+	hops   int // fields that tell of a hop
+	header hopCounter
+	buf    []byte
+}
+
+// copy reads the data phase to its end, CR LF . CR LF and nothing else, and
+// passes the message on with LF for CR LF and without the dots that are not
+// its own. A bare CR is a byte like others.
+func (b *body) copy(in *bufio.Reader) error {
+	const (
+		inLine   = iota
+		atStart  // behind CR LF
+		sawDot   // behind CR LF .
+		sawDotCR // behind CR LF . CR
+		sawCR
+	)
+	state := atStart
+	for {
+		c, err := in.ReadByte()
+		if err != nil {
+			return err
+		}
+		b.header.see(c)
+		switch state {
+		case sawDotCR:
+			if c == '\n' {
+				b.hops = b.header.hops
+				return b.flush()
+			}
+			b.put('.')
+			b.put('\r')
+			state = inLine
+			if c == '\r' {
+				state = sawCR
+				continue
+			}
+		case sawCR:
+			if c == '\n' {
+				state = atStart
+				break
+			}
+			b.put('\r') // it was a byte of the line
+			if c == '\r' {
+				continue
+			}
+			state = inLine
+		default:
+			switch {
+			case c == '\n':
+				return errBareLF
+			case c == '\r' && state == sawDot:
+				state = sawDotCR
+				continue
+			case c == '\r':
+				state = sawCR
+				continue
+			case c == '.' && state == atStart:
+				state = sawDot
+				continue
+			}
+			state = inLine
+		}
+		b.put(c)
+	}
+}
+
+// put stores a byte. One too many makes the queue program drop the message;
+// the rest is read all the same.
+func (b *body) put(c byte) {
+	b.size++
+	if b.limit > 0 && b.size > uint64(b.limit) && !b.tooBig {
+		b.tooBig = true
+		b.queue.Fail()
+	}
+	if b.buf = append(b.buf, c); len(b.buf) >= 8192 {
+		_ = b.flush()
+	}
+}
+
+func (b *body) flush() error {
+	_, err := b.queue.Write(b.buf)
+	b.buf = b.buf[:0]
+	return err
+}
+
+// hopCounter counts the header lines that begin with Received or Delivered,
+// as they come over the wire. It looks no further than the empty line.
+type hopCounter struct {
+	hops int
+	line [9]byte // the first bytes of the line
+	n    int     // how many of them there are
+	body bool
+}
+
+func (h *hopCounter) see(c byte) {
+	if h.body {
+		return
+	}
+	if h.n < len(h.line) {
+		h.line[h.n] = c
+		h.n++
+		switch start := h.line[:h.n]; {
+		case h.n == 8 && strings.EqualFold(string(start), "received"),
+			h.n == 9 && strings.EqualFold(string(start), "delivered"):
+			h.hops++
+		case h.n == 2 && string(start) == "\r\n":
+			h.body = true
+		}
+	}
+	if c == '\n' {
+		h.n = 0
+	}
+}
