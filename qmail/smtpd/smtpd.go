@@ -4,7 +4,6 @@
 package smtpd
 
 import (
-	"bufio"
 	"io"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/reqmail/reqmail/compat/socket"
 	"github.com/reqmail/reqmail/compat/submit"
 	"github.com/reqmail/reqmail/control"
+	"github.com/reqmail/reqmail/qmail/dialogue"
 	"github.com/reqmail/reqmail/qmail/intake"
 )
 
@@ -42,9 +42,8 @@ const (
 
 // Limits of the dialogue.
 const (
-	maxAddress = 899     // bytes
-	maxHops    = 100     // Received and Delivered-To fields
-	maxLine    = 1 << 20 // bytes kept of a command
+	maxAddress = 899 // bytes
+	maxHops    = 100 // Received and Delivered-To fields
 )
 
 // Config is what qmail-smtpd reads from the control directory; it is shared
@@ -125,8 +124,7 @@ type Session struct {
 	config *Config
 	peer   intake.Peer
 	env    []string // of the queue program; nil for the process's own
-	in     *bufio.Reader
-	out    *bufio.Writer
+	*dialogue.Dialogue
 
 	helo      string // differing from the peer's host name, else empty
 	sender    string
@@ -141,30 +139,10 @@ type stop struct{ end End }
 
 func (s *stop) Error() string { return "session ends" }
 
-// flushing sends the replies that are waiting before it waits for more from
-// the client: that is all there is to pipelining (RFC 2920).
-type flushing struct {
-	conn io.Reader
-	out  *bufio.Writer
-}
-
-func (f flushing) Read(p []byte) (int, error) {
-	if err := f.out.Flush(); err != nil {
-		return 0, err
-	}
-	return f.conn.Read(p)
-}
-
 // NewSession prepares a conversation over conn, whose reads and writes time
 // out with ETIMEDOUT.
 func NewSession(config *Config, peer intake.Peer, conn io.ReadWriter) *Session {
-	out := bufio.NewWriterSize(conn, 1024)
-	return &Session{
-		config: config,
-		peer:   peer,
-		in:     bufio.NewReaderSize(flushing{conn, out}, 8192),
-		out:    out,
-	}
+	return &Session{config: config, peer: peer, Dialogue: dialogue.New(conn)}
 }
 
 // AnnounceSize makes the session announce SIZE (RFC 1870), as servers with
@@ -176,11 +154,11 @@ func (s *Session) Environment(env []string) { s.env = env }
 
 // Serve talks until one side ends it.
 func (s *Session) Serve() End {
-	s.reply("220 " + s.config.Greeting + " ESMTP")
+	s.Reply("220 " + s.config.Greeting + " ESMTP")
 	for {
-		line, err := s.readLine()
+		name, arg, err := s.Command()
 		if err == nil {
-			err = s.command(line)
+			err = verbOf(name)(s, arg)
 		}
 		if err == nil {
 			continue
@@ -189,34 +167,10 @@ func (s *Session) Serve() End {
 		if e, ok := err.(*stop); ok {
 			end = e.end
 		} else if err == syscall.ETIMEDOUT {
-			s.reply(replyTimeout)
+			s.Reply(replyTimeout)
 		}
-		_ = s.out.Flush()
+		_ = s.Flush()
 		return end
-	}
-}
-
-func (s *Session) reply(text string) { _, _ = s.out.WriteString(text + "\r\n") }
-
-// readLine reads a command: up to LF, without one CR before it. What a line
-// has beyond maxLine, or behind a NUL, does not count.
-func (s *Session) readLine() (string, error) {
-	var line []byte
-	for {
-		piece, err := s.in.ReadSlice('\n')
-		if len(line) < maxLine {
-			line = append(line, piece...)
-		}
-		if err == bufio.ErrBufferFull {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		text := strings.TrimSuffix(string(line), "\n")
-		text = strings.TrimSuffix(text, "\r")
-		text, _, _ = strings.Cut(text, "\x00")
-		return text, nil
 	}
 }
 
@@ -253,40 +207,35 @@ func verbOf(name string) verb {
 // says is a command that has no effect.
 func says(reply string) verb {
 	return func(s *Session, _ string) error {
-		s.reply(reply)
+		s.Reply(reply)
 		return nil
 	}
 }
 
-func (s *Session) command(line string) error {
-	name, arg, _ := strings.Cut(line, " ")
-	return verbOf(name)(s, strings.TrimLeft(arg, " "))
-}
-
 func (s *Session) quit(string) error {
-	s.reply("221 " + s.config.Greeting)
+	s.Reply("221 " + s.config.Greeting)
 	return &stop{Quit}
 }
 
 func (s *Session) reset(string) error {
 	s.inMail = false
-	s.reply(replyFlushed)
+	s.Reply(replyFlushed)
 	return nil
 }
 
 func (s *Session) hello(name string) error {
-	s.reply("250 " + s.config.Greeting)
+	s.Reply("250 " + s.config.Greeting)
 	s.named(name)
 	return nil
 }
 
 func (s *Session) ehlo(name string) error {
-	s.reply("250-" + s.config.Greeting)
-	s.reply("250-PIPELINING")
+	s.Reply("250-" + s.config.Greeting)
+	s.Reply("250-PIPELINING")
 	if s.announces {
-		s.reply("250-SIZE " + strconv.FormatUint(uint64(s.config.DataBytes), 10))
+		s.Reply("250-SIZE " + strconv.FormatUint(uint64(s.config.DataBytes), 10))
 	}
-	s.reply("250 8BITMIME")
+	s.Reply("250 8BITMIME")
 	s.named(name)
 	return nil
 }
@@ -302,17 +251,17 @@ func (s *Session) named(name string) {
 func (s *Session) mail(arg string) error {
 	addr, ok := s.parseAddress(arg)
 	if !ok {
-		s.reply(replySyntax)
+		s.Reply(replySyntax)
 		return nil
 	}
 	if s.announces && s.config.DataBytes > 0 && declaredSize(arg) > uint64(s.config.DataBytes) {
-		s.reply(replyTooBig)
+		s.Reply(replyTooBig)
 		return nil
 	}
 	s.sender, s.inMail, s.toQueue = addr, true, nil
 	_, domain, hasDomain := address.Split(addr)
 	s.barred = s.config.BadMailFrom.Has(addr) || hasDomain && s.config.BadMailFrom.Has("@"+domain)
-	s.reply(replyOK)
+	s.Reply(replyOK)
 	return nil
 }
 
@@ -332,32 +281,32 @@ func declaredSize(arg string) uint64 {
 
 func (s *Session) rcpt(arg string) error {
 	if !s.inMail {
-		s.reply(replyWantMail)
+		s.Reply(replyWantMail)
 		return nil
 	}
 	addr, ok := s.parseAddress(arg)
 	switch {
 	case !ok:
-		s.reply(replySyntax)
+		s.Reply(replySyntax)
 		return nil
 	case s.barred:
-		s.reply(replyBadFrom)
+		s.Reply(replyBadFrom)
 		return nil
 	case s.peer.MayRelay:
 		addr += s.peer.RelayClient
 	default:
 		allowed, err := s.config.RcptHosts.Allows(addr)
 		if err != nil {
-			s.reply(replyControls)
+			s.Reply(replyControls)
 			return &stop{Lost}
 		}
 		if !allowed {
-			s.reply(replyNoGateway)
+			s.Reply(replyNoGateway)
 			return nil
 		}
 	}
 	s.toQueue = append(s.toQueue, addr)
-	s.reply(replyOK)
+	s.Reply(replyOK)
 	return nil
 }
 
@@ -417,30 +366,30 @@ func (s *Session) localized(addr string) string {
 func (s *Session) data(string) error {
 	switch {
 	case !s.inMail:
-		s.reply(replyWantMail)
+		s.Reply(replyWantMail)
 		return nil
 	case len(s.toQueue) == 0:
-		s.reply(replyWantRcpt)
+		s.Reply(replyWantRcpt)
 		return nil
 	}
 	s.inMail = false
 	queue, err := submit.OpenWith(s.env)
 	if err != nil {
-		s.reply(replyNoQueue)
+		s.Reply(replyNoQueue)
 		return nil
 	}
-	s.reply(replyGoAhead)
+	s.Reply(replyGoAhead)
 	queue.WriteString(s.peer.Received("SMTP", s.helo, time.Now()))
 	body := body{queue: queue, limit: s.config.DataBytes}
-	if err := body.copy(s.in); err != nil {
+	if err := body.copy(s.In); err != nil {
 		queue.Abandon()
 		if err == errBareLF {
-			s.reply(replyBareLF)
+			s.Reply(replyBareLF)
 			return &stop{Lost}
 		}
 		return err
 	}
-	s.reply(s.finish(queue, &body))
+	s.Reply(s.finish(queue, &body))
 	return nil
 }
 
