@@ -24,16 +24,23 @@ const (
 // Dial connects to an address. timeout bounds the attempt, after which the
 // error is ETIMEDOUT; every error is the system's number.
 func Dial(to netip.AddrPort, kind int, timeout time.Duration) (*os.File, error) {
-	addr := to.Addr().Unmap()
-	family := syscall.AF_INET
-	var sa syscall.Sockaddr = &syscall.SockaddrInet4{Port: int(to.Port()), Addr: first4(addr)}
-	if addr.Is6() {
-		family = syscall.AF_INET6
-		sa = &syscall.SockaddrInet6{Port: int(to.Port()), Addr: addr.As16(), ZoneId: zone(addr)}
-	}
+	return DialFrom(netip.Addr{}, to, kind, timeout)
+}
+
+// DialFrom is Dial from one of this host's addresses; the zero address leaves
+// the choice to the kernel.
+func DialFrom(from netip.Addr, to netip.AddrPort, kind int, timeout time.Duration) (*os.File, error) {
+	family, sa := sockaddr(to)
 	fd, err := syscall.Socket(family, kind|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, &SocketError{err}
+	}
+	if from.IsValid() {
+		_, own := sockaddr(netip.AddrPortFrom(from, 0))
+		if err := syscall.Bind(fd, own); err != nil {
+			_ = syscall.Close(fd)
+			return nil, err
+		}
 	}
 	err = syscall.Connect(fd, sa)
 	if err != nil && err != syscall.EINPROGRESS && err != syscall.EINTR {
@@ -48,6 +55,14 @@ func Dial(to netip.AddrPort, kind int, timeout time.Duration) (*os.File, error) 
 		}
 	}
 	return conn, nil
+}
+
+func sockaddr(a netip.AddrPort) (family int, sa syscall.Sockaddr) {
+	addr := a.Addr().Unmap()
+	if addr.Is6() {
+		return syscall.AF_INET6, &syscall.SockaddrInet6{Port: int(a.Port()), Addr: addr.As16(), ZoneId: zone(addr)}
+	}
+	return syscall.AF_INET, &syscall.SockaddrInet4{Port: int(a.Port()), Addr: first4(addr)}
 }
 
 // SocketError says that not even a socket could be had.

@@ -1,5 +1,7 @@
 // Package command is the small programs that .qmail lines are made of:
-// forward, condredirect, bouncesaying, except and preline (qmail-command(8)).
+// forward, condredirect, bouncesaying, except, preline, qreceipt, qbiff and
+// qsmhook (qmail-command(8)), and predate, datemail and mailsubj, which put
+// lines in front of a message too.
 // It owns their texts and exit codes. It must not know qmail-local: all it
 // learns about the delivery is in the environment.
 package command

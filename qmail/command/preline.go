@@ -47,12 +47,12 @@ func Preline(files Files, args []string) int {
 			head += line
 		}
 	}
-	return t.feed(argv, head)
+	return t.feed(argv, head, t.cannotRun)
 }
 
 // feed runs a program that reads head and then the message. It must read all
-// of it, or end before a pipe is full.
-func (t tool) feed(argv []string, head string) int {
+// of it, or end before a pipe is full. cannotRun words that it did not start.
+func (t tool) feed(argv []string, head string, cannotRun func(program string, err error) int) int {
 	r, w, err := fdio.Pipe()
 	if err != nil {
 		return t.trouble("unable to create pipe", err)
@@ -62,7 +62,7 @@ func (t tool) feed(argv []string, head string) int {
 	r.Close()
 	if err != nil {
 		w.Close()
-		return t.cannotRun(argv[0], err)
+		return cannotRun(argv[0], err)
 	}
 	if err := t.copyInto(w, head); err != nil {
 		return t.trouble("unable to copy input", err)

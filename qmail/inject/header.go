@@ -1,55 +1,6 @@
 package inject
 
-import (
-	"bufio"
-	"io"
-	"strings"
-
-	"github.com/reqmail/reqmail/qmail/rfc822"
-)
-
-// readHeader calls do for each field of a header, with its continuation lines
-// and a newline at its end. It returns the beginning of the body: the empty
-// line, preceded by nothing; or, where the header just stops, an empty line
-// and the line that is no field; or nothing.
-func readHeader(r *bufio.Reader, do func(field string) error) (body string, err error) {
-	field := ""
-	finish := func() error {
-		if field == "" {
-			return nil
-		}
-		return do(field)
-	}
-	for {
-		line, err := r.ReadString('\n')
-		if err != nil && err != io.EOF {
-			return "", err
-		}
-		if line == "" {
-			return "", finish()
-		}
-		if err == io.EOF {
-			line += "\n"
-		}
-		if field != "" && (line[0] == ' ' || line[0] == '\t') {
-			field += line
-			continue
-		}
-		if err := finish(); err != nil {
-			return "", err
-		}
-		switch {
-		case line == "\n":
-			return line, nil
-		case strings.HasPrefix(line, "From "):
-			field = "MBOX-Line: " + line
-		case rfc822.FieldName(line) != "":
-			field = line
-		default:
-			return "\n" + line, nil
-		}
-	}
-}
+import "github.com/reqmail/reqmail/qmail/rfc822"
 
 // kind is how a field is treated.
 type kind int

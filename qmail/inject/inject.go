@@ -136,7 +136,7 @@ func (m *Message) Run(in io.Reader) *Failure {
 }
 
 func (m *Message) run(r *bufio.Reader) error {
-	body, err := readHeader(r, m.field)
+	body, err := rfc822.ReadHeader(r, m.field)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/qmail/mbox"
 )
 
 // lockPatience is how long an mbox may be locked by somebody else.
@@ -88,52 +89,9 @@ func (d *Delivery) writeMbox(f io.Writer) (readErr, writeErr error) {
 	out := bufio.NewWriterSize(f, bufferSize)
 	// An error of the writer stays with it until Flush.
 	_, _ = out.WriteString(d.headers.from + d.headers.returnPath + d.headers.deliveredTo)
-	if err := quoteFrom(out, d.Message); err != nil {
+	if err := mbox.QuoteFrom(out, d.Message); err != nil {
 		return err, nil
 	}
 	_, _ = out.WriteString("\n")
 	return nil, out.Flush()
-}
-
-// quoteFrom copies a message and puts ">" before every line that begins with
-// any number of ">" and "From ", so that readers can tell it from a From_
-// line. A last line without newline gets one. The error is the reader's.
-func quoteFrom(out *bufio.Writer, message io.Reader) error {
-	in := bufio.NewReaderSize(message, bufferSize)
-	for {
-		err := quoteLine(out, in)
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// quoteLine copies one line, io.EOF if it was the last one.
-func quoteLine(out *bufio.Writer, in *bufio.Reader) error {
-	const mark = "From "
-	start, err := in.Peek(len(mark))
-	if len(start) == 0 {
-		return err
-	}
-	for ; len(start) > 0 && start[0] == '>'; start, _ = in.Peek(len(mark)) {
-		_ = out.WriteByte('>')
-		_, _ = in.Discard(1)
-	}
-	if string(start) == mark {
-		_ = out.WriteByte('>') // behind the others it makes the same line
-	}
-	for {
-		part, err := in.ReadSlice('\n')
-		_, _ = out.Write(part)
-		if err == bufio.ErrBufferFull {
-			continue
-		}
-		if err == io.EOF {
-			_ = out.WriteByte('\n')
-		}
-		return err
-	}
 }

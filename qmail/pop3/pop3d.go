@@ -3,8 +3,6 @@ package pop3
 import (
 	"bufio"
 	"io"
-	"os"
-	"sort"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,17 +11,12 @@ import (
 	"github.com/reqmail/reqmail/compat/address"
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/qmail/dialogue"
+	"github.com/reqmail/reqmail/qmail/maildir"
 )
-
-// stale is the age in seconds, by access time, from which on files in a
-// Maildir's tmp are removed (maildir(5)).
-const stale = 129600
 
 // message is a message in the Maildir.
 type message struct {
-	file    string // "new/…" or "cur/…"
-	size    int64  // bytes of the file
-	mtime   int64
+	maildir.Message
 	deleted bool
 }
 
@@ -44,46 +37,17 @@ func OpenMailbox(conn io.ReadWriter, dir string, now time.Time) *Mailbox {
 		_ = m.Flush()
 		return nil
 	}
-	cleanTmp(now.Unix())
-	if m.scan("new", now.Unix()) != nil || m.scan("cur", now.Unix()) != nil {
+	maildir.Clean(now.Unix())
+	messages, err := maildir.Scan(now.Unix(), "new", "cur")
+	if err != nil {
 		m.Reply(sorry("unable to scan $HOME/Maildir"))
 		_ = m.Flush()
 		return nil
 	}
-	sort.SliceStable(m.messages, func(i, j int) bool { return m.messages[i].mtime < m.messages[j].mtime })
+	for _, g := range messages {
+		m.messages = append(m.messages, message{Message: g})
+	}
 	return m
-}
-
-// cleanTmp removes what deliveries that died have left.
-func cleanTmp(now int64) {
-	entries, _ := os.ReadDir("tmp") // what cannot be read is not cleaned
-	for _, e := range entries {
-		var st syscall.Stat_t
-		path := "tmp/" + e.Name()
-		if e.Name()[0] != '.' && syscall.Stat(path, &st) == nil && now > int64(st.Atim.Sec)+stale {
-			_ = syscall.Unlink(path)
-		}
-	}
-}
-
-// scan takes in a directory. What has come in this very second waits for the
-// next time, so that messages keep their order.
-func (m *Mailbox) scan(dir string, now int64) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.Name()[0] == '.' {
-			continue
-		}
-		var st syscall.Stat_t
-		path := dir + "/" + e.Name()
-		if syscall.Stat(path, &st) == nil && int64(st.Mtim.Sec) < now {
-			m.messages = append(m.messages, message{file: path, size: st.Size, mtime: int64(st.Mtim.Sec)})
-		}
-	}
-	return nil
 }
 
 // Serve talks until one side ends it. Only QUIT deletes anything.
@@ -108,7 +72,7 @@ func (m *Mailbox) command(name, arg string) {
 	case "stat":
 		m.stat()
 	case "list":
-		m.list(arg, func(g *message) string { return strconv.FormatInt(g.size, 10) })
+		m.list(arg, func(g *message) string { return strconv.FormatInt(g.Size, 10) })
 	case "uidl":
 		m.list(arg, uid)
 	case "dele":
@@ -138,7 +102,7 @@ func (m *Mailbox) stat() {
 	var total int64
 	for _, g := range m.messages {
 		if !g.deleted {
-			total += g.size
+			total += g.Size
 		}
 	}
 	m.Reply(ok + strconv.Itoa(len(m.messages)) + " " + strconv.FormatInt(total, 10))
@@ -146,7 +110,7 @@ func (m *Mailbox) stat() {
 
 // uid is a message's name: that of its file up to its flags.
 func uid(g *message) string {
-	name, _, _ := strings.Cut(g.file[len("new/"):], ":")
+	name, _, _ := strings.Cut(g.File[len("new/"):], ":")
 	return name
 }
 
@@ -203,7 +167,7 @@ func (m *Mailbox) send(arg string) {
 	}
 	_, rest, _ := number(arg)
 	lines, _, limited := number(strings.TrimLeft(rest, " "))
-	f, err := fdio.Open(g.file, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := fdio.Open(g.File, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		m.Reply(sorry("unable to open that message"))
 		return
@@ -258,11 +222,11 @@ func (m *Mailbox) quit() {
 	for _, g := range m.messages {
 		switch {
 		case g.deleted:
-			if syscall.Unlink(g.file) != nil {
+			if syscall.Unlink(g.File) != nil {
 				m.Reply(sorry("unable to unlink all deleted messages"))
 			}
-		case strings.HasPrefix(g.file, "new/"):
-			_ = syscall.Rename(g.file, "cur/"+g.file[len("new/"):]+":2,")
+		case strings.HasPrefix(g.File, "new/"):
+			_ = syscall.Rename(g.File, "cur/"+g.File[len("new/"):]+":2,")
 		}
 	}
 	m.Reply(ok)
