@@ -124,6 +124,29 @@ func Groups(user string, gid uint32) ([]uint32, error) {
 	return groups, nil
 }
 
+// Become drops root's privileges for those of a qmail account and a group, for
+// good. In a private home, and for anybody but root, it does nothing.
+func Become(user, group string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	uid, err := UID(user)
+	if err != nil {
+		return err
+	}
+	gid, err := GID(group)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Setgroups([]int{int(gid)}); err != nil {
+		return err
+	}
+	if err := syscall.Setgid(int(gid)); err != nil {
+		return err
+	}
+	return syscall.Setuid(int(uid))
+}
+
 // find returns the line of a database ("passwd", "group") whose first field
 // is name.
 func find(database, name string) (string, bool, error) {

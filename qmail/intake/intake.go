@@ -85,12 +85,18 @@ func DataBytes(d *control.Dir, lookup func(name string) (string, bool)) (uint32,
 	if err != nil {
 		return 0, err
 	}
-	limit := uint32(n)
-	if value, ok := lookup("DATABYTES"); ok {
-		n, _ := control.Number(value)
-		limit = uint32(n)
+	return LimitFrom(lookup, uint32(n)), nil
+}
+
+// LimitFrom returns the limit in the environment variable DATABYTES, or
+// another one where that is not set.
+func LimitFrom(lookup func(name string) (string, bool), otherwise uint32) uint32 {
+	value, ok := lookup("DATABYTES")
+	if !ok {
+		return otherwise
 	}
-	return limit, nil
+	n, _ := control.Number(value)
+	return uint32(n)
 }
 
 // RcptHosts is the list of domains that mail is accepted for.

@@ -130,7 +130,7 @@ func (p *Popup) login(user, password string) {
 	}
 	_, err = w.WriteString(user + "\x00" + password + "\x00" + p.timestamp() + "\x00")
 	w.Close()
-	if err != nil {
+	if err != nil && err != syscall.EPIPE { // one that did not read says why by its end
 		p.Reply(sorry("unable to write pipe"))
 		return
 	}

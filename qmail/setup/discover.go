@@ -12,8 +12,7 @@ import (
 )
 
 // errNoName says that the host's canonical name is not to be found.
-var errNoName = errors.New("Sorry, I couldn't find your host's canonical name in DNS.\n" +
-	"You will have to set up control/me yourself (config-fast)")
+var errNoName = errors.New("unable to find this host's canonical name in DNS; use config-fast")
 
 // Discover finds the canonical name of a host that is called hostname, and
 // writes the control files for it; the names of its other addresses are added

@@ -68,13 +68,7 @@ func endpoint(sa syscall.Sockaddr, err error) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
-	switch a := sa.(type) {
-	case *syscall.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), nil
-	case *syscall.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)), nil
-	}
-	return netip.AddrPort{}, syscall.EAFNOSUPPORT
+	return socket.AddrPort(sa)
 }
 
 // hostName returns the name of an address, false for none.
