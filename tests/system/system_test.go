@@ -6,6 +6,7 @@ package system
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -18,8 +19,9 @@ import (
 // system is a host with its log, for one test.
 type system struct {
 	*host.Host
-	t   *testing.T
-	log string
+	t     *testing.T
+	log   string
+	smtpd *exec.Cmd // a qmail-smtpd that listens, if one does
 }
 
 // binDir is where make build leaves the programs.
