@@ -12,9 +12,17 @@ import (
 // would let messages smuggle commands from one server to the next.
 var errBareLF = errors.New("bare LF")
 
+// sink is where a message goes: a submission.
+type sink interface {
+	Write(p []byte) (int, error)
+	Fail()
+}
+
+var _ sink = (*submit.Message)(nil)
+
 // body is the data phase of a message (RFC 5321 4.5.2).
 type body struct {
-	queue  *submit.Message
+	queue  sink
 	limit  uint32 // bytes; 0 for none
 	size   uint64 // bytes stored so far
 	tooBig bool
