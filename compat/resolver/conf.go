@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -12,21 +13,24 @@ import (
 // Defaults and limits of resolv.conf(5).
 const (
 	defaultTimeout  = 5 * time.Second
-	maxTimeout      = 30 * time.Second
+	maxTimeout      = 30 // seconds
 	defaultAttempts = 2
 	maxAttempts     = 5
 	maxServers      = 3
 	port            = 53
 )
 
-// System returns a resolver set up as /etc/resolv.conf says; the host itself
-// is the name server where that says nothing.
+// System returns a resolver set up as /etc/resolv.conf and the options in the
+// environment variable RES_OPTIONS say; the host itself is the name server
+// where the file names none.
 func System() *Resolver {
 	data, err := fdio.ReadFile("/etc/resolv.conf")
 	if err != nil {
 		data = nil
 	}
-	return Parse(string(data))
+	r := Parse(string(data))
+	r.options(strings.Fields(os.Getenv("RES_OPTIONS")))
+	return r
 }
 
 // Parse reads a resolv.conf(5): nameserver lines and the options timeout and
@@ -44,9 +48,7 @@ func Parse(conf string) *Resolver {
 				r.Servers = append(r.Servers, netip.AddrPortFrom(addr, port))
 			}
 		case "options":
-			for _, option := range f[1:] {
-				r.option(option)
-			}
+			r.options(f[1:])
 		}
 	}
 	if len(r.Servers) == 0 {
@@ -55,18 +57,18 @@ func Parse(conf string) *Resolver {
 	return r
 }
 
-func (r *Resolver) option(option string) {
-	name, value, _ := strings.Cut(option, ":")
-	n, err := strconv.Atoi(value)
-	if err != nil || n < 0 {
-		return
-	}
-	switch name {
-	case "timeout":
-		r.Timeout = min(max(time.Duration(n)*time.Second, time.Second), maxTimeout)
-	case "attempts":
-		r.Attempts = min(max(n, 1), maxAttempts)
+func (r *Resolver) options(list []string) {
+	for _, option := range list {
+		name, value, _ := strings.Cut(option, ":")
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 0 {
+			continue
+		}
+		switch name {
+		case "timeout":
+			r.Timeout = time.Duration(min(max(n, 1), maxTimeout)) * time.Second
+		case "attempts":
+			r.Attempts = min(max(n, 1), maxAttempts)
+		}
 	}
 }
-
-func itoa(b byte) string { return strconv.Itoa(int(b)) }
