@@ -9,9 +9,12 @@ package socket
 import (
 	"net/netip"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/reqmail/reqmail/compat/fdio"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,13 +85,9 @@ func await(conn *os.File, fd int, timeout time.Duration) error {
 		return err
 	}
 	// The poller reports a change once, perhaps before we wait for it: so
-	// the first look must be our own.
-	err = raw.Write(func(fd uintptr) bool {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-		n, err := unix.Poll(fds, 0)
-		return n > 0 || err != nil && err != unix.EINTR
-	})
-	if err != nil {
+	// each wait begins with a look of our own. The look before them all is
+	// for a timeout of 0, which is enough for a host as near as loopback.
+	if !settled(uintptr(fd)) && raw.Write(settled) != nil {
 		return syscall.ETIMEDOUT
 	}
 	number, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
@@ -101,20 +100,32 @@ func await(conn *os.File, fd int, timeout time.Duration) error {
 	return conn.SetDeadline(time.Time{})
 }
 
+// settled reports whether a connection attempt has come to an end.
+func settled(fd uintptr) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(fds, 0)
+	return n > 0 || err != nil && err != unix.EINTR
+}
+
 func first4(addr netip.Addr) (b [4]byte) {
 	copy(b[:], addr.AsSlice())
 	return b
 }
 
-// zone returns the number of a link-local address's interface, 0 for none.
+// zone returns the number of a link-local address's interface, which may be
+// given by number or by name; 0 for none.
 func zone(addr netip.Addr) uint32 {
-	var n uint32
-	for i := range len(addr.Zone()) {
-		c := addr.Zone()[i]
-		if c < '0' || c > '9' {
-			return 0
-		}
-		n = n*10 + uint32(c-'0')
+	name := addr.Zone()
+	if name == "" {
+		return 0
 	}
-	return n
+	if n, err := strconv.ParseUint(name, 10, 32); err == nil {
+		return uint32(n)
+	}
+	text, err := fdio.ReadFile("/sys/class/net/" + name + "/ifindex")
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	return uint32(n)
 }
