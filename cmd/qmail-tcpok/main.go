@@ -3,7 +3,8 @@
 //
 // Synopsis: qmail-tcpok, without arguments, as root or qmailr.
 //
-// Exit codes: 0; 111 if queue/lock/tcpto cannot be cleared.
+// It clears queue/lock/tcpto, and queue/lock/tcpto6 (IPv6) if that is there.
+// Exit codes: 0; 111 if it cannot.
 package main
 
 import (
@@ -28,7 +29,8 @@ func run() int {
 		}
 	}
 	if err := tcpto.Clear(dir + "/queue"); err != nil {
-		return die("unable to "+err.(*tcpto.Error).Op+" "+dir+"/queue/lock/tcpto", err)
+		e := err.(*tcpto.Error)
+		return die("unable to "+e.Op+" "+dir+"/queue/lock/"+e.Name, err)
 	}
 	return 0
 }

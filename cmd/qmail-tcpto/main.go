@@ -2,13 +2,15 @@
 //
 // Synopsis: qmail-tcpto, without arguments, as root or qmailr.
 //
-// It prints a line for each host in queue/lock/tcpto: its address, how many
-// seconds ago it timed out last, and how often lately. Exit codes: 0; 111 if
-// the table cannot be read, which it says on standard output.
+// It prints a line for each host in queue/lock/tcpto, and in queue/lock/tcpto6
+// (IPv6) if that is there: its address, how many seconds ago it timed out
+// last, and how often lately. Exit codes: 0; 111 if a table cannot be read,
+// which it says on standard output.
 package main
 
 import (
 	"bytes"
+	"net/netip"
 	"strconv"
 	"syscall"
 	"time"
@@ -40,20 +42,16 @@ func list(out *bytes.Buffer) int {
 	records, err := tcpto.List(queue)
 	if err != nil {
 		e := err.(*tcpto.Error)
-		out.WriteString("fatal: unable to " + e.Op + " tcpto: " + errno.Text(err) + "\n")
+		out.WriteString("fatal: unable to " + e.Op + " " + e.Name + ": " + errno.Text(err) + "\n")
 		return failed
 	}
 	now := time.Now().Unix()
 	for _, r := range records {
-		if r.Count == 0 {
+		if r.Count < 1 {
 			continue
 		}
-		for i, b := range r.IP {
-			if i > 0 {
-				out.WriteByte('.')
-			}
-			out.WriteString(strconv.Itoa(int(b)))
-		}
+		ip, _ := netip.AddrFromSlice(r.IP)
+		out.WriteString(ip.String())
 		out.WriteString(" timed out " + strconv.FormatUint(uint64(now-r.When), 10) +
 			" seconds ago; # recent timeouts: " + strconv.Itoa(r.Count) + "\n")
 	}

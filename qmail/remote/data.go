@@ -22,10 +22,10 @@ var (
 // commands to the host, whatever it takes for a line end. A last line that has
 // no end at all is errPartialLine.
 func encode(out *bufio.Writer, message io.Reader) error {
-	var buf [16 << 10]byte
+	buf := make([]byte, 16<<10)
 	e := encoder{out: out, atStart: true, stuff: true}
 	for {
-		n, err := message.Read(buf[:])
+		n, err := message.Read(buf)
 		for _, c := range buf[:n] {
 			if err := e.put(c); err != nil {
 				return err
@@ -73,6 +73,12 @@ func (e *encoder) put(c byte) error {
 
 func (e *encoder) newline() error {
 	e.atStart, e.stuff = true, true
+	if e.out.Available() < len("\r\n") {
+		// No line end is torn apart between two writes, as in qmail.
+		if err := e.out.Flush(); err != nil {
+			return err
+		}
+	}
 	_, err := e.out.WriteString("\r\n")
 	return err
 }

@@ -1,8 +1,10 @@
 package remote
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/reqmail/reqmail/compat/resolver"
@@ -121,23 +123,20 @@ func (l *lookup) host(name string, pref int) {
 		return
 	}
 	addrs, err := l.resolver.A(name)
+	absent, temporary := errors.Is(err, resolver.ErrNotFound), err == resolver.ErrTemporary
 	if l.ipv6 {
-		// A host of ours without IPv6 behaves as qmail, which knows none.
-		more, err6 := l.resolver.AAAA(name)
+		// Where this host has no IPv6 it behaves as qmail, which knows none.
+		more, err := l.resolver.AAAA(name)
 		addrs = append(addrs, more...)
-		if err == resolver.ErrNotFound {
-			err = err6
-		}
-	}
-	switch {
-	case len(addrs) > 0:
-	case err == resolver.ErrNotFound:
-		l.notFound = true
-	case err != nil:
-		l.temporary = true
+		absent = absent && errors.Is(err, resolver.ErrNotFound)
+		temporary = temporary || err == resolver.ErrTemporary
 	}
 	for _, a := range addrs {
 		l.found = append(l.found, target{a, pref})
+	}
+	if len(addrs) == 0 {
+		l.notFound = l.notFound || absent
+		l.temporary = l.temporary || temporary
 	}
 }
 
@@ -163,13 +162,10 @@ func (l *lookup) exchangers(domain string) {
 	l.notFound = false // an exchanger without address is passed over
 }
 
-// inOrder sorts exchangers by preference (RFC 5321 5.1).
+// inOrder sorts exchangers by preference, equally preferred ones at random
+// (RFC 5321 5.1).
 func inOrder(list []resolver.MX) []resolver.MX {
 	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-	for i := 1; i < len(list); i++ {
-		for j := i; j > 0 && list[j].Preference < list[j-1].Preference; j-- {
-			list[j], list[j-1] = list[j-1], list[j]
-		}
-	}
+	slices.SortStableFunc(list, func(a, b resolver.MX) int { return int(a.Preference) - int(b.Preference) })
 	return list
 }

@@ -1,10 +1,12 @@
-// Package tcpto is the table of hosts that did not answer lately,
-// queue/lock/tcpto, which all qmail-remotes share: 64 records of 16 bytes
-// (qmail-tcpto(8)). A missing or unreadable table switches the mechanism off.
-// The package must not know how a connection is made.
+// Package tcpto is the table of hosts that did not answer lately, which all
+// qmail-remotes share: queue/lock/tcpto for IPv4 (qmail-tcpto(8)), and
+// queue/lock/tcpto6 for IPv6, which the C programs leave alone. Each has 64
+// records. A missing or unreadable table switches the mechanism off for its
+// kind of address. The package must not know how a connection is made.
 package tcpto
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"syscall"
@@ -12,10 +14,16 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 )
 
+// A record is an address and behind it, in bytes of their own: the number of
+// timeouts, three without meaning, the time (four bytes, little endian), and
+// four without meaning.
 const (
-	records    = 64
-	recordSize = 16
-	tableSize  = records * recordSize
+	records  = 64
+	countAt  = 0
+	whenAt   = 4
+	tailSize = 12
+	ipv4Size = 4
+	ipv6Size = 16
 )
 
 // The rules, in seconds where they are times.
@@ -31,48 +39,72 @@ const (
 
 // Record is a host that timed out.
 type Record struct {
-	IP    [4]byte
-	Count int   // of recent timeouts; 0 is a free record
-	When  int64 // of the last one, in Unix seconds
+	IP    []byte // 4 or 16 of them
+	Count int    // of recent timeouts; 0 is a free record, below it a damaged one
+	When  int64  // of the last one, in Unix seconds
 }
 
-// path is the table's, below the queue directory.
-const path = "lock/tcpto"
+// file is one of the two files.
+type file struct {
+	name   string // in queue/lock
+	ipSize int    // in bytes
+}
 
-// table is the open table, locked until close. A table cut short has the
-// records that are there.
+var (
+	ipv4 = file{"tcpto", ipv4Size}
+	ipv6 = file{"tcpto6", ipv6Size}
+)
+
+// fileOf returns the file for an address.
+func fileOf(ip []byte) file {
+	if len(ip) == ipv6Size {
+		return ipv6
+	}
+	return ipv4
+}
+
+func (f file) path(queue string) string { return queue + "/lock/" + f.name }
+
+func (f file) recordSize() int { return f.ipSize + tailSize }
+
+func (f file) size() int { return records * f.recordSize() }
+
+// table is an open file, locked until close. One cut short has the records
+// that are there.
 type table struct {
-	file fdio.FD
-	raw  []byte
+	file
+	fd  fdio.FD
+	raw []byte
 }
 
-// open opens and locks the table of a queue directory.
-func open(queue string) (*table, error) {
-	f, err := fdio.Open(queue+"/"+path, syscall.O_RDWR|syscall.O_NONBLOCK, 0)
+// open opens and locks a file of a queue directory.
+func (f file) open(queue string) (*table, error) {
+	fd, err := fdio.Open(f.path(queue), syscall.O_RDWR|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, &Error{"open", err}
+		return nil, &Error{"open", f.name, err}
 	}
-	t := &table{file: f}
-	if err := lock(f); err != nil {
-		f.Close()
-		return nil, &Error{"lock", err}
+	t := &table{file: f, fd: fd}
+	if err := lock(fd); err != nil {
+		fd.Close()
+		return nil, &Error{"lock", f.name, err}
 	}
-	t.raw, err = io.ReadAll(io.LimitReader(f, tableSize))
+	t.raw, err = io.ReadAll(io.LimitReader(fd, int64(f.size())))
 	if err != nil {
-		f.Close()
-		return nil, &Error{"read", err}
+		fd.Close()
+		return nil, &Error{"read", f.name, err}
 	}
-	t.raw = t.raw[:len(t.raw)/recordSize*recordSize]
+	t.raw = t.raw[:len(t.raw)/f.recordSize()*f.recordSize()]
 	return t, nil
 }
 
-// Error is trouble with the table.
+// Error is trouble with a table.
 type Error struct {
-	Op  string // "open", "lock", "read", "write" or "clear"
-	Err error
+	Op   string // "open", "lock", "read", "write" or "clear"
+	Name string // the file's, in queue/lock
+	Err  error
 }
 
-func (e *Error) Error() string { return "unable to " + e.Op + " tcpto: " + e.Err.Error() }
+func (e *Error) Error() string { return "unable to " + e.Op + " " + e.Name + ": " + e.Err.Error() }
 
 func (e *Error) Unwrap() error { return e.Err }
 
@@ -84,23 +116,25 @@ func lock(f fdio.FD) error {
 	}
 }
 
-func (t *table) close() { t.file.Close() }
+func (t *table) close() { t.fd.Close() }
 
-func (t *table) len() int { return len(t.raw) / recordSize }
+func (t *table) len() int { return len(t.raw) / t.recordSize() }
 
+// at returns a record; its bytes are the table's.
 func (t *table) at(i int) Record {
-	b := t.raw[i*recordSize:]
+	b := t.raw[i*t.recordSize():]
+	tail := b[t.ipSize:]
 	return Record{
-		IP:    [4]byte(b[:4]),
-		Count: int(b[4]),
-		When:  int64(binary.LittleEndian.Uint32(b[8:])),
+		IP:    b[:t.ipSize:t.ipSize],
+		Count: int(int8(tail[countAt])), // signed, as a C char
+		When:  int64(binary.LittleEndian.Uint32(tail[whenAt:])),
 	}
 }
 
 // find returns the first record of a host, -1 for none.
-func (t *table) find(ip [4]byte) int {
+func (t *table) find(ip []byte) int {
 	for i := range t.len() {
-		if t.at(i).IP == ip {
+		if bytes.Equal(t.at(i).IP, ip) {
 			return i
 		}
 	}
@@ -109,17 +143,31 @@ func (t *table) find(ip [4]byte) int {
 
 // write rewrites one record in place; bytes without meaning stay.
 func (t *table) write(i int, r Record) {
-	b := t.raw[i*recordSize : (i+1)*recordSize]
-	copy(b, r.IP[:])
-	b[4] = byte(r.Count)
-	binary.LittleEndian.PutUint32(b[8:], uint32(r.When))
-	_, _ = syscall.Pwrite(int(t.file), b, int64(i)*recordSize)
+	b := t.raw[i*t.recordSize() : (i+1)*t.recordSize()]
+	copy(b, r.IP)
+	tail := b[t.ipSize:]
+	tail[countAt] = byte(r.Count)
+	binary.LittleEndian.PutUint32(tail[whenAt:], uint32(r.When))
+	// A table that cannot be written is as good as none.
+	_, _ = syscall.Pwrite(int(t.fd), b, int64(i*t.recordSize()))
 }
 
-// List returns the records of a queue directory's table. The error is an
-// *Error.
+// List returns the records of a queue directory's tables, IPv4 before IPv6.
+// The error is an *Error. There need be no table for IPv6.
 func List(queue string) ([]Record, error) {
-	t, err := open(queue)
+	list, err := ipv4.list(queue)
+	if err != nil {
+		return nil, err
+	}
+	more, err := ipv6.list(queue)
+	if err != nil && err.(*Error).Err != syscall.ENOENT {
+		return nil, err
+	}
+	return append(list, more...), nil
+}
+
+func (f file) list(queue string) ([]Record, error) {
+	t, err := f.open(queue)
 	if err != nil {
 		return nil, err
 	}
@@ -131,18 +179,38 @@ func List(queue string) ([]Record, error) {
 	return list, nil
 }
 
-// Clear empties the table under its lock. The error is an *Error.
+// Clear empties the tables under their locks. The error is an *Error. There
+// need be no table for IPv6.
 func Clear(queue string) error {
-	f, err := fdio.Open(queue+"/"+path, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err := ipv4.clear(queue, lock); err != nil {
+		return err
+	}
+	if err := ipv6.clear(queue, lock); err != nil && err.Err != syscall.ENOENT {
+		return err
+	}
+	return nil
+}
+
+// Forget empties the tables, without locks as C's qmail-rspawn does: nobody
+// else runs then, and a stale lock must not keep mail from going out. That it
+// fails is no reason either.
+func Forget(queue string) {
+	unlocked := func(fdio.FD) error { return nil }
+	_ = ipv4.clear(queue, unlocked)
+	_ = ipv6.clear(queue, unlocked)
+}
+
+func (f file) clear(queue string, lock func(fdio.FD) error) *Error {
+	fd, err := fdio.Open(f.path(queue), syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return &Error{"write", err}
+		return &Error{"write", f.name, err}
 	}
-	defer f.Close()
-	if err := lock(f); err != nil {
-		return &Error{"lock", err}
+	defer fd.Close()
+	if err := lock(fd); err != nil {
+		return &Error{"lock", f.name, err}
 	}
-	if _, err := f.Write(make([]byte, tableSize)); err != nil {
-		return &Error{"clear", err}
+	if _, err := fd.Write(make([]byte, f.size())); err != nil {
+		return &Error{"clear", f.name, err}
 	}
 	return nil
 }
@@ -150,8 +218,8 @@ func Clear(queue string) error {
 // Skip reports whether a host is to be left alone now: it has timed out twice
 // or more, within about the last hour. known is whether it is in the table at
 // all, which Success wants to know. pid spreads the end of the hour.
-func Skip(queue string, ip [4]byte, now int64, pid int) (skip, known bool) {
-	t, err := open(queue)
+func Skip(queue string, ip []byte, now int64, pid int) (skip, known bool) {
+	t, err := fileOf(ip).open(queue)
 	if err != nil {
 		return false, false
 	}
@@ -166,8 +234,8 @@ func Skip(queue string, ip [4]byte, now int64, pid int) (skip, known bool) {
 }
 
 // Success forgets the timeouts of a host that was known and has answered.
-func Success(queue string, ip [4]byte) {
-	t, err := open(queue)
+func Success(queue string, ip []byte) {
+	t, err := fileOf(ip).open(queue)
 	if err != nil {
 		return
 	}
@@ -178,8 +246,8 @@ func Success(queue string, ip [4]byte) {
 }
 
 // Timeout counts a timeout of a host.
-func Timeout(queue string, ip [4]byte, now int64) {
-	t, err := open(queue)
+func Timeout(queue string, ip []byte, now int64) {
+	t, err := fileOf(ip).open(queue)
 	if err != nil {
 		return
 	}
@@ -193,7 +261,7 @@ func Timeout(queue string, ip [4]byte, now int64) {
 		return
 	}
 	r := t.at(i)
-	if r.Count > 0 && now < r.When+sameTimeout {
+	if r.Count != 0 && now < r.When+sameTimeout {
 		return
 	}
 	t.write(i, Record{IP: ip, Count: min(r.Count+1, mostCounted), When: now})
@@ -216,14 +284,3 @@ func (t *table) victim() int {
 }
 
 func worth(r Record) int64 { return r.When + int64(r.Count)*countWeight }
-
-// Forget empties the table, without the lock as C's qmail-rspawn does: nobody
-// else runs then, and a stale lock must not keep mail from going out.
-func Forget(queue string) {
-	f, err := fdio.Open(queue+"/"+path, syscall.O_WRONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	_, _ = f.Write(make([]byte, tableSize))
-}

@@ -1,0 +1,86 @@
+package remote
+
+// report is qmail-remote's output: for each recipient, if the conversation
+// comes that far, a chunk that begins with r, h or s, then one for the message
+// that begins with K, Z or D. A NUL ends each. It is kept until it is whole.
+type report struct {
+	partner string // the host's address, once there is one
+	out     []byte
+}
+
+func (r *report) chunk(letter byte, texts ...string) {
+	r.out = append(r.out, letter)
+	for _, t := range texts {
+		r.out = append(r.out, t...)
+	}
+	r.out = append(r.out, 0)
+}
+
+// recipient tells what the host said to a recipient, and returns whether it
+// takes mail for him.
+func (r *report) recipient(reply Reply) (taken bool) {
+	letter := byte('s')
+	switch reply.refusal() {
+	case 0:
+		r.chunk('r')
+		return true
+	case 'D':
+		letter = 'h'
+	}
+	r.chunk(letter, r.partner, " does not like recipient.\nRemote host said: ", reply.Text)
+	return false
+}
+
+// result is a final word on the message: a letter K, Z or D and a text.
+type result struct {
+	letter byte
+	text   string
+}
+
+// The results that need no conversation.
+var (
+	resNoConnection = &result{'Z', "Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n"}
+	resResources    = &result{'Z', "System resources temporarily unavailable. (#4.3.0)\n"}
+	resDNS          = &result{'Z', "Sorry, I couldn't find any host by that name. (#4.1.2)\n"}
+	resHome         = &result{'Z', "Unable to switch to home directory. (#4.3.0)\n"}
+	resControls     = &result{'Z', "Unable to read control files. (#4.3.0)\n"}
+	resMessage      = &result{'Z', "Unable to read message. (#4.3.0)\n"}
+	resPartialLine  = &result{'D', "SMTP cannot transfer messages with partial final lines. (#5.6.2)\n"}
+	resUsage        = &result{'D', "I (qmail-remote) was invoked improperly. (#5.3.5)\n"}
+	resNoMX         = &result{'D', "Sorry, I couldn't find a mail exchanger or IP address. (#5.4.4)\n"}
+	resAmbiguousMX  = &result{'D', "Sorry. Although I'm listed as a best-preference MX or A for that host,\n" +
+		"it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n"}
+)
+
+// noHost is the result for a domain that does not exist. What is not
+// printable ASCII in its name is hidden.
+func noHost(name string) *result {
+	safe := []byte(name)
+	for i, c := range safe {
+		if c < 33 || c > 126 {
+			safe[i] = '?'
+		}
+	}
+	return &result{'D', "Sorry, I couldn't find any host named " + string(safe) + ". (#5.1.2)\n"}
+}
+
+// died is the result of a connection that broke or fell silent.
+func (r *report) died() *result {
+	return &result{'Z', "Connected to " + r.partner + " but connection died. (#4.4.2)\n"}
+}
+
+// doubtful is the result of one that did so while the message was the host's
+// already, or not yet.
+func (r *report) doubtful() *result {
+	return &result{'Z', "Connected to " + r.partner + " but connection died. Possible duplicate! (#4.4.2)\n"}
+}
+
+// said is a result with the host's own words.
+func (r *report) said(letter byte, before, after string, reply Reply) *result {
+	return &result{letter, before + r.partner + after + ".\nRemote host said: " + reply.Text}
+}
+
+// givingUp is the result where nobody is left to send the message to.
+func (r *report) givingUp() *result {
+	return &result{'D', "Giving up on " + r.partner + ".\n"}
+}
