@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -48,6 +49,92 @@ func TestEncode(t *testing.T) {
 	}
 }
 
+// TestEncodeEverything: all short messages of the bytes that matter.
+func TestEncodeEverything(t *testing.T) {
+	const alphabet = "\r\n.a"
+	var try func(message string, more int)
+	try = func(message string, more int) {
+		wire, err := encoded(t, message)
+		checkSafe(t, message, wire)
+		var whole bytes.Buffer
+		out := bufio.NewWriter(&whole)
+		if wholeErr := encode(out, strings.NewReader(message)); wholeErr != err || out.Flush() != nil || whole.String() != wire {
+			t.Errorf("%q: got %q, %v in one piece, %q, %v byte by byte", message, whole.String(), wholeErr, wire, err)
+		}
+		lines := strings.ReplaceAll(message, "\r\n", "\n")
+		if err == nil && !strings.Contains(lines, "\r") {
+			if got := decoded(wire); got != lines {
+				t.Errorf("%q arrives as %q", message, got)
+			}
+		}
+		if more == 0 {
+			return
+		}
+		for _, c := range alphabet {
+			try(message+string(c), more-1)
+		}
+	}
+	try("", 7)
+}
+
+// decoded is what a host makes of a data phase (RFC 5321 4.5.2).
+func decoded(wire string) string {
+	var b strings.Builder
+	for line := range strings.SplitSeq(wire, "\r\n") {
+		b.WriteString(strings.TrimPrefix(line, ".") + "\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// TestEncodeSplitsNoLineEnd: a write that is full but for one byte leaves the
+// line end to the next one.
+func TestEncodeSplitsNoLineEnd(t *testing.T) {
+	var writes writeLog
+	out := bufio.NewWriterSize(&writes, 16)
+	if err := encode(out, strings.NewReader(strings.Repeat("x", 15)+"\n")); err != nil || out.Flush() != nil {
+		t.Fatal(err)
+	}
+	if len(writes) != 2 || len(writes[0]) != 15 {
+		t.Errorf("got %q", writes)
+	}
+}
+
+// writeLog keeps every write.
+type writeLog []string
+
+func (w *writeLog) Write(p []byte) (int, error) {
+	*w = append(*w, string(p))
+	return len(p), nil
+}
+
+// TestEncodeMemory: the size of a message is no matter of memory.
+func TestEncodeMemory(t *testing.T) {
+	line := strings.Repeat("x", 70) + "\r\n"
+	allocs := testing.AllocsPerRun(1, func() {
+		message := io.LimitReader(endless(line), 8<<20/int64(len(line))*int64(len(line)))
+		if err := encode(bufio.NewWriterSize(io.Discard, outSize), message); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocs > 20 {
+		t.Errorf("8 MB take %v allocations", allocs)
+	}
+}
+
+// endless repeats a text.
+func endless(text string) io.Reader {
+	at := 0
+	return readerFunc(func(p []byte) (int, error) {
+		n := copy(p, text[at:])
+		at = (at + n) % len(text)
+		return n, nil
+	})
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 func TestEncodeUnreadableMessage(t *testing.T) {
 	out := bufio.NewWriter(&bytes.Buffer{})
 	if err := encode(out, iotest.ErrReader(errors.New("disk"))); err != errMessage {
@@ -66,20 +153,19 @@ func FuzzEncodeNeverEnds(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// The data phase begins behind a line end of ours.
-		lines := strings.ReplaceAll("\n"+wire, "\r", "\n")
-		if strings.Contains(lines, "\n.\n") {
-			t.Errorf("%q is sent as %q, which some server takes for an end", message, wire)
-		}
-		for rest := wire; ; {
-			i := strings.IndexByte(rest, '\n')
-			if i < 0 {
-				break
-			}
-			if i == 0 || rest[i-1] != '\r' {
-				t.Fatalf("%q is sent as %q, with a bare LF", message, wire)
-			}
-			rest = rest[i+1:]
-		}
+		checkSafe(t, message, wire)
 	})
+}
+
+// checkSafe checks that a data phase does not end itself. It begins behind a
+// line end of ours.
+func checkSafe(t *testing.T, message, wire string) {
+	t.Helper()
+	lines := strings.ReplaceAll("\n"+wire, "\r", "\n")
+	if strings.Contains(lines, "\n.\n") {
+		t.Errorf("%q is sent as %q, which some server takes for an end", message, wire)
+	}
+	if strings.Count(wire, "\n") != strings.Count(wire, "\r\n") {
+		t.Errorf("%q is sent as %q, with a bare LF", message, wire)
+	}
 }
