@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,11 @@ func converse(t *testing.T, s script, message string, recipients ...string) (out
 		Config: Config{HeloHost: "me.example"},
 	}
 	r := report{partner: "192.0.2.1"}
-	res := d.converse(NewSession(client, 300*time.Millisecond), &r)
+	timeout := time.Minute
+	if slices.Contains(s, "silence") {
+		timeout = 20 * time.Millisecond
+	}
+	res := d.converse(NewSession(client, timeout), &r)
 	client.Close()
 	return string(r.out) + string(res.letter) + res.text, <-got
 }
