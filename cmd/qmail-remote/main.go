@@ -7,7 +7,9 @@
 // letter r (accepted), h or s (refused for good, or for now) and a text, then
 // for the message K, Z or D (sent, not yet, failed) and a text, each ended by
 // a NUL. Control files: helohost, me, smtproutes, timeoutconnect,
-// timeoutremote. The exit code is 0 always: the output is the answer.
+// timeoutremote. Name servers: /etc/resolv.conf, RES_OPTIONS. Hosts that did
+// not answer are kept in queue/lock/tcpto and, if it is there, tcpto6. The exit
+// code is 0 always: the output is the answer.
 package main
 
 import (

@@ -4,8 +4,12 @@
 // The client is our own, small one. Libraries' clients bring crypto/tls, whose
 // zeroed data keep a program from being executed under the memory limits of
 // qmail hosts, and hide the raw replies, which are part of the output. TLS is
-// no business of this package. It must not know about the queue beyond the
-// table of dead hosts.
+// no business of this package, but a Session talks over whatever connection it
+// is given. It must not know about the queue beyond the table of dead hosts.
+//
+// IPv6 addresses of a host are tried behind its IPv4 ones, and looked for only
+// where this host has an IPv6 address itself that reaches beyond its links:
+// where it has none, everything is as in qmail, which knows IPv4.
 package remote
 
 import (
