@@ -40,7 +40,7 @@ const failed = 111
 func listen(args []string) int {
 	o, ok := listenOptions(args)
 	if !ok {
-		return die(100, "usage: qmail-smtpd -l address:port [ -l … ] [ -x rules.cdb ] [ -c max ] [ -C max ] [ -pH ]")
+		return die(100, "usage: qmail-smtpd -l address:port [ -l ... ] [ -x rules.cdb ] [ -c max ] [ -C max ] [ -pH ]")
 	}
 	s, err := listener.Listen(o)
 	if err != nil {

@@ -46,8 +46,11 @@ func (t tool) fatal(code int, text string) int {
 	return code
 }
 
-// trouble is a temporary failure with the system's reason.
+// trouble is a temporary failure with the system's reason, if there is one.
 func (t tool) trouble(doing string, err error) int {
+	if err == nil {
+		return t.fatal(temporary, doing)
+	}
 	return t.fatal(temporary, doing+": "+errno.Text(err))
 }
 

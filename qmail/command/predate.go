@@ -22,7 +22,7 @@ func Predate(files Files, args []string, now time.Time) int {
 		return t.usage("child")
 	}
 	date := now.In(datetime.Local()).Format("2 Jan 2006 15:04:05 -0700")
-	return t.feed(args, "Date: "+date+"\n", t.cannotRunNow)
+	return t.feed(args, "Date: "+date+"\n", t.cannotRunNow, t.trouble)
 }
 
 // cannotRunNow is for programs that are always tried again.
@@ -56,7 +56,7 @@ func MailSubj(files Files, home string, args []string) int {
 	if len(args) > 0 {
 		head += " " + strings.Join(args, " ")
 	}
-	return t.feed([]string{home + "/bin/qmail-inject"}, head+"\n\n", t.cannotRunNow)
+	return t.feed([]string{home + "/bin/qmail-inject"}, head+"\n\n", t.cannotRunNow, t.trouble)
 }
 
 // hookArguments are what the %-letters in qsmhook's arguments stand for.
@@ -112,12 +112,21 @@ func QSMHook(files Files, args []string) int {
 	for i, arg := range argv {
 		expanded[i] = h.expand(arg)
 	}
-	return t.feed(expanded, head, func(_ string, err error) int {
-		if isForkError(err) || errno.Temporary(err) {
-			return t.fatal(temporary, "temporary problem")
-		}
-		return t.fatal(permanent, "command not found")
-	})
+	return t.feed(expanded, head, t.hookCannotRun, t.hookTrouble)
+}
+
+func (t tool) hookCannotRun(_ string, err error) int {
+	if isForkError(err) || errno.Temporary(err) {
+		return t.hookTrouble("", err)
+	}
+	return t.fatal(permanent, "command not found")
+}
+
+func (t tool) hookTrouble(doing string, _ error) int {
+	if doing == copying {
+		return t.fatal(temporary, "unable to read message")
+	}
+	return t.fatal(temporary, "temporary problem")
 }
 
 // withoutPrefix drops a prefix, whatever its case, as -x asks.

@@ -47,15 +47,19 @@ func Preline(files Files, args []string) int {
 			head += line
 		}
 	}
-	return t.feed(argv, head, t.cannotRun)
+	return t.feed(argv, head, t.cannotRun, t.trouble)
 }
 
+// copying is what feed does when it fails to read the message.
+const copying = "unable to copy input"
+
 // feed runs a program that reads head and then the message. It must read all
-// of it, or end before a pipe is full. cannotRun words that it did not start.
-func (t tool) feed(argv []string, head string, cannotRun func(program string, err error) int) int {
+// of it, or end before a pipe is full. cannotRun says that it did not start,
+// trouble what else went wrong.
+func (t tool) feed(argv []string, head string, cannotRun, trouble func(what string, err error) int) int {
 	r, w, err := fdio.Pipe()
 	if err != nil {
-		return t.trouble("unable to create pipe", err)
+		return trouble("unable to create pipe", err)
 	}
 	cmd := child.Command{Path: argv[0], Args: argv, Find: true, Files: []fdio.FD{r, t.files[1], t.files[2]}}
 	pid, err := cmd.Start()
@@ -65,14 +69,14 @@ func (t tool) feed(argv []string, head string, cannotRun func(program string, er
 		return cannotRun(argv[0], err)
 	}
 	if err := t.copyInto(w, head); err != nil {
-		return t.trouble("unable to copy input", err)
+		return trouble(copying, err)
 	}
 	end, err := child.Wait(pid)
 	switch {
 	case err != nil:
-		return t.trouble("wait failed", err)
+		return trouble("wait failed", err)
 	case end.Signaled():
-		return t.fatal(temporary, "child crashed")
+		return trouble("child crashed", nil)
 	}
 	return end.ExitStatus()
 }

@@ -181,21 +181,25 @@ func (s *Server) accept(l *socket.Listener, busy string, handle func(*Conn)) {
 			}
 			return // closed
 		}
-		if !s.options.Proxy && !s.enter(remote.Addr()) {
+		if !s.enter() {
 			go refuse(conn, busy)
 			continue
 		}
 		s.running.Add(1)
 		go func() {
 			defer s.running.Done()
+			defer s.leave()
 			defer conn.Close()
 			if s.options.Proxy {
-				var ok bool
-				if remote, local, ok = s.throughProxy(conn, busy); !ok {
+				if remote, local, err = introduced(conn); err != nil {
 					return
 				}
 			}
-			defer s.leave(remote.Addr())
+			if !s.enterFrom(remote.Addr()) {
+				refuse(conn, busy)
+				return
+			}
+			defer s.leaveFrom(remote.Addr())
 			s.serve(conn, local, remote, handle)
 		}()
 	}
@@ -209,20 +213,12 @@ func isResource(err error) bool {
 	return false
 }
 
-// throughProxy learns who the client is and lets it in.
-func (s *Server) throughProxy(conn *os.File, busy string) (remote, local netip.AddrPort, ok bool) {
-	if conn.SetDeadline(time.Now().Add(proxyTime)) != nil {
-		return remote, local, false
+// introduced reads the PROXY line, which says who the client is.
+func introduced(conn *os.File) (remote, local netip.AddrPort, err error) {
+	if err := conn.SetDeadline(time.Now().Add(proxyTime)); err != nil {
+		return remote, local, err
 	}
-	remote, local, err := readProxy(conn)
-	if err != nil {
-		return remote, local, false
-	}
-	if !s.enter(remote.Addr()) {
-		refuse(conn, busy)
-		return remote, local, false
-	}
-	return remote, local, true
+	return readProxy(conn)
 }
 
 // refuse tells a client that it is one too many.
@@ -233,22 +229,38 @@ func refuse(conn *os.File, busy string) {
 	_ = conn.Close()
 }
 
-// enter counts a connection in, unless a limit is reached.
-func (s *Server) enter(ip netip.Addr) bool {
+// enter counts a connection in, unless there are as many as may be.
+func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.total >= s.options.Max || s.perHost[ip] >= s.options.PerHost {
+	if s.total >= s.options.Max {
 		return false
 	}
 	s.total++
+	return true
+}
+
+func (s *Server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.total--
+}
+
+// enterFrom counts in a connection of an address, unless it has as many as it
+// may.
+func (s *Server) enterFrom(ip netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.perHost[ip] >= s.options.PerHost {
+		return false
+	}
 	s.perHost[ip]++
 	return true
 }
 
-func (s *Server) leave(ip netip.Addr) {
+func (s *Server) leaveFrom(ip netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.total--
 	if s.perHost[ip]--; s.perHost[ip] == 0 {
 		delete(s.perHost, ip)
 	}

@@ -16,7 +16,7 @@ import (
 // HomeRule says what qmail-pw2u does about home directories.
 type HomeRule int
 
-// The rules of qmail-pw2u(9), -o, -h and -H.
+// The rules of qmail-pw2u(8), -o, -h and -H.
 const (
 	SkipBadHomes  HomeRule = iota // skip users without a home of their own
 	StopOnMissing                 // stop where a home does not exist

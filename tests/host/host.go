@@ -192,7 +192,12 @@ func Mail(maildir string) ([]string, error) {
 
 // Until polls for something to come true.
 func Until(what string, holds func() bool) error {
-	for deadline := time.Now().Add(Patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	return Within(Patience, what, holds)
+}
+
+// Within polls for something that may take longer, or less long.
+func Within(limit time.Duration, what string, holds func() bool) error {
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if holds() {
 			return nil
 		}
