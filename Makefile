@@ -1,9 +1,10 @@
 # make build     every program into build/bin
 # make install   into a qmail home (QMAIL=/var/qmail DESTDIR=)
+# make instcheck what such a home lacks, or has with a wrong owner or mode
 # make demo      see it work: no root, under a minute
 # make run       the demo's system in the foreground, until Ctrl-C
 # make test      the tests (under five minutes on two cores)
-# make lint      gofmt, vet, staticcheck
+# make lint      gofmt, vet, staticcheck, mandoc
 # make vuln      govulncheck; asks the vulnerability database on the network
 # make bench     benchmarks
 # make fuzz      every fuzz target for FUZZTIME (5m)
@@ -24,15 +25,20 @@ GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: build install demo run test lint vuln bench fuzz clean
+.PHONY: build install instcheck demo run test lint vuln bench fuzz clean
 
 build:
 	@mkdir -p $(BIN)
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./cmd/,$(filter-out qmail-queue,$(COMMANDS)))
 	$(GOBUILD) -ldflags '$(LDFLAGS) -X $(MODULE)/compat/limits.exitCode=51' -o $(BIN)/ ./cmd/qmail-queue
 
+INSTALL := $(GO) run ./packaging/install -home $(QMAIL) $(if $(DESTDIR),-destdir $(DESTDIR)) -man man -doc docs
+
 install: build
-	$(GO) run ./packaging/install -home $(QMAIL) $(if $(DESTDIR),-destdir $(DESTDIR)) $(BIN)
+	$(INSTALL) $(BIN)
+
+instcheck:
+	$(INSTALL) -check $(BIN)
 
 build/demo: build
 	$(GOBUILD) -o $@ ./tests/demo
@@ -63,6 +69,7 @@ lint:
 	test -z "$$(gofmt -l .)"
 	$(GO) vet ./...
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	if command -v mandoc >/dev/null; then mandoc -Tlint -Wwarning man/*; fi
 
 vuln:
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...

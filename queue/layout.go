@@ -17,8 +17,11 @@ type Place struct {
 	Size  int64  // of a regular file, all zero
 }
 
-// tcptoSize is the size in bytes of the table of dead hosts.
-const tcptoSize = 1024
+// Sizes in bytes of the tables of dead hosts.
+const (
+	tcptoSize  = 64 * 16
+	tcpto6Size = 64 * 28
+)
 
 // Layout lists what an empty queue consists of, in the order of its creation.
 func Layout() []Place {
@@ -48,6 +51,7 @@ func Layout() []Place {
 	return append(places,
 		Place{Path: SendMutex, Type: syscall.S_IFREG, Mode: 0o600, Owner: ids.Send},
 		Place{Path: TCPTO, Type: syscall.S_IFREG, Mode: 0o644, Owner: ids.Remote, Size: tcptoSize},
+		Place{Path: TCPTO6, Type: syscall.S_IFREG, Mode: 0o644, Owner: ids.Remote, Size: tcpto6Size},
 		Place{Path: Trigger, Type: syscall.S_IFIFO, Mode: 0o622, Owner: ids.Send})
 }
 

@@ -97,5 +97,6 @@ func (c Channel) String() string {
 const (
 	SendMutex = "lock/sendmutex"
 	TCPTO     = "lock/tcpto"
+	TCPTO6    = "lock/tcpto6"
 	Trigger   = "lock/trigger"
 )

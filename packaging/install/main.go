@@ -1,13 +1,15 @@
 // Install puts the programs into a qmail home and creates what is missing of
-// it, with qmail's owners and modes.
+// it, with qmail's owners and modes; or it checks a home.
 //
-// Synopsis: install [-destdir DIR] [-home DIR] BINDIR
+// Synopsis: install [-destdir DIR] [-home DIR] [-man DIR] [-doc DIR] [-check [-queue-only]] BINDIR
 //
 // BINDIR holds the built programs. The home, /var/qmail by default, is laid
 // out below destdir. Files of the queue, control files and users/ are left
 // alone. As root the qmail accounts must exist; otherwise everything belongs
-// to the caller (a private home). The exit code is 0 if everything is in
-// place.
+// to the caller (a private home). With -check nothing is changed, and each
+// thing that is missing or has a wrong owner, mode or type is a line on
+// standard output. Exit codes: 0 if everything is in place; 1 if not; 2 for
+// wrong usage.
 package main
 
 import (
@@ -23,24 +25,53 @@ import (
 func main() {
 	destdir := flag.String("destdir", "", "stage the installation below `DIR`")
 	root := flag.String("home", home.Standard, "qmail home `DIR`")
+	var from layout.Sources
+	flag.StringVar(&from.Man, "man", "", "manual pages are in `DIR`")
+	flag.StringVar(&from.Doc, "doc", "", "documents are in `DIR`")
+	check := flag.Bool("check", false, "check, change nothing")
+	queueOnly := flag.Bool("queue-only", false, "check the queue alone")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := run(filepath.Join(*destdir, *root), flag.Arg(0)); err != nil {
+	from.Bin = flag.Arg(0)
+	dest := filepath.Join(*destdir, *root)
+	var err error
+	if *check {
+		err = inspect(*root, dest, from, *queueOnly)
+	} else {
+		err = install(*root, dest, from)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "install: fatal:", err)
 		os.Exit(1)
 	}
 }
 
-func run(home, binDir string) error {
+func install(home, dest string, from layout.Sources) error {
 	if os.Geteuid() != 0 {
-		return layout.Private(home, binDir)
+		return layout.Private(home, dest, from)
 	}
-	own, err := layout.ByName()
+	accounts, err := layout.FindAccounts()
 	if err != nil {
 		return err
 	}
-	return layout.Install(home, binDir, own)
+	return layout.Install(home, dest, from, accounts.Chown)
+}
+
+func inspect(home, dest string, from layout.Sources, queueOnly bool) error {
+	accounts, err := layout.FindAccounts()
+	if err != nil {
+		return err
+	}
+	differences := 0
+	err = layout.Check(home, dest, from, queueOnly, accounts, func(line string) {
+		differences++
+		fmt.Println("instcheck: warning:", line)
+	})
+	if err == nil && differences > 0 {
+		err = fmt.Errorf("%d differences", differences)
+	}
+	return err
 }

@@ -1,14 +1,14 @@
-// Package layout lays down a qmail home: directories, queue and programs with
-// their owners and modes (the tables of qmail's own "make setup"). It is used
-// by the installer, the demo and the tests; no installed program needs it.
+// Package layout knows what a qmail home consists of: directories, queue,
+// programs, sample boot scripts and manual pages with their owners and modes
+// (the tables of qmail's own "make setup check"). It lays a home down and
+// checks one. It is used by the installer, the demo and the tests; no
+// installed program needs it.
 package layout
 
 import (
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"sort"
+	"strings"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/ids"
@@ -18,158 +18,130 @@ import (
 // Owner is an account and a group.
 type Owner struct{ User, Group string }
 
-// directory is a directory of the home beside the queue.
-type directory struct {
-	path  string
+// root is who owns everything that is no queue's.
+func root() Owner { return Owner{ids.Owner, ids.Qmail} }
+
+// Sources are the directories that a home's files come from. An empty one
+// means that there are no such files.
+type Sources struct {
+	Bin string // built programs
+	Man string // manual pages, as NAME.SECTION
+	Doc string // text files
+}
+
+// entry is a directory or file of a home.
+type entry struct {
+	path  string // below the home; "." is that itself
+	kind  uint32 // S_IFDIR, S_IFREG or S_IFIFO
 	mode  os.FileMode
 	owner Owner
+
+	source string       // a file that is copied, or
+	text   string       // the content of one, or
+	place  *queue.Place // a part of the queue
 }
 
-func directories() []directory {
-	root := Owner{ids.Owner, ids.Qmail}
-	return []directory{
-		{".", 0o755, root},
-		{"alias", 0o755 | os.ModeSetgid, Owner{ids.Alias, ids.Qmail}},
-		{"bin", 0o755, root},
-		{"boot", 0o755, root},
-		{"control", 0o755, root},
-		{"doc", 0o755, root},
-		{"man", 0o755, root},
-		{"users", 0o755, root},
+func directory(path string, mode os.FileMode, owner Owner) entry {
+	return entry{path: path, kind: syscall.S_IFDIR, mode: mode, owner: owner}
+}
+
+// entries lists a home in the order of its creation. queueOnly leaves out
+// everything but the queue.
+func entries(home string, from Sources, queueOnly bool) ([]entry, error) {
+	if queueOnly {
+		return queueEntries(), nil
 	}
-}
-
-// programMode returns the owner and mode of an installed program.
-func programMode(name string) (Owner, os.FileMode) {
-	root := Owner{ids.Owner, ids.Qmail}
-	switch name {
-	case "qmail-queue":
-		return Owner{ids.Queue, ids.Qmail}, 0o711 | os.ModeSetuid
-	case "qmail-lspawn", "qmail-newmrh", "qmail-newu", "qmail-start":
-		return root, 0o700
-	case "qmail-clean", "qmail-getpw", "qmail-local", "qmail-popup", "qmail-pw2u",
-		"qmail-remote", "qmail-rspawn", "qmail-send", "splogger":
-		return root, 0o711
+	all := []entry{
+		directory(".", 0o755, root()),
+		directory("alias", 0o755|os.ModeSetgid, Owner{ids.Alias, ids.Qmail}),
 	}
-	return root, 0o755
-}
-
-// Chown gives a file its owner and mode.
-type Chown func(path string, owner Owner, mode os.FileMode) error
-
-// Private lays out a home that belongs to the caller alone, with copies of
-// the programs in binDir.
-func Private(home, binDir string) error {
-	return Install(home, binDir, func(path string, _ Owner, mode os.FileMode) error {
-		return os.Chmod(path, mode&^os.ModeSetuid|0o600)
-	})
-}
-
-// Install lays out a home, or brings an existing one up to date: programs are
-// replaced by rename, so that running ones are not disturbed and no moment is
-// without one; everything else that is there is kept.
-func Install(home, binDir string, own Chown) error {
-	for _, d := range directories() {
-		path := filepath.Join(home, d.path)
-		if err := os.MkdirAll(path, 0o755); err != nil {
-			return err
-		}
-		if err := own(path, d.owner, d.mode); err != nil {
-			return err
-		}
+	for _, dir := range []string{"bin", "boot", "control", "doc", "man", "man/man1", "man/man5", "man/man7", "man/man8", "users"} {
+		all = append(all, directory(dir, 0o755, root()))
 	}
-	for _, p := range queue.Layout() {
-		err := p.Make(filepath.Join(home, "queue"), func(path string, p queue.Place) error {
-			return own(path, Owner{p.Owner, ids.Qmail}, os.FileMode(p.Mode))
-		})
+	all = append(all, queueEntries()...)
+	all = append(all, bootEntries(home)...)
+	for _, folder := range []struct {
+		dir  string
+		make func(name, source string) (entry, bool)
+	}{{from.Bin, program}, {from.Man, manualPage}, {from.Doc, document}} {
+		more, err := folderEntries(folder.dir, folder.make)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		all = append(all, more...)
 	}
-	return programs(filepath.Join(home, "bin"), binDir, own)
+	return append(all, sharedPages(all)...), nil
 }
 
-func programs(into, from string, own Chown) error {
-	entries, err := os.ReadDir(from)
-	if err != nil {
-		return err
+// sharedPages are the manual pages that tell of several programs, once more
+// under the name of each.
+func sharedPages(all []entry) (more []entry) {
+	for _, page := range []struct{ of, name string }{
+		{"man/man1/elq.1", "pinq.1"}, {"man/man1/elq.1", "qail.1"}, {"man/man8/config.8", "config-fast.8"},
+	} {
+		for _, e := range all {
+			if e.path == page.of {
+				e.path = filepath.Dir(page.of) + "/" + page.name
+				more = append(more, e)
+			}
+		}
 	}
-	sort.Slice(entries, func(i, j int) bool { return entries[i].Name() < entries[j].Name() })
-	for _, e := range entries {
-		if !e.Type().IsRegular() {
+	return more
+}
+
+func queueEntries() []entry {
+	var all []entry
+	for _, p := range queue.Layout() {
+		all = append(all, entry{
+			path: filepath.Join("queue", p.Path), kind: p.Type, mode: os.FileMode(p.Mode),
+			owner: Owner{p.Owner, ids.Qmail}, place: &p,
+		})
+	}
+	return all
+}
+
+func folderEntries(dir string, make func(name, source string) (entry, bool)) ([]entry, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []entry
+	for _, f := range files {
+		if !f.Type().IsRegular() {
 			continue
 		}
-		owner, mode := programMode(e.Name())
-		if err := Program(filepath.Join(from, e.Name()), filepath.Join(into, e.Name()), owner, mode, own); err != nil {
-			return err
+		if e, ok := make(f.Name(), filepath.Join(dir, f.Name())); ok {
+			all = append(all, e)
 		}
 	}
-	return nil
+	return all, nil
 }
 
-// Program puts a copy of a file in place by rename, with owner and mode set
-// before it has its name.
-func Program(from, to string, owner Owner, mode os.FileMode, own Chown) error {
-	fresh := to + ".new"
-	if err := CopyFile(from, fresh, 0o600); err != nil {
-		return err
+// program is an installed program with its owner and mode.
+func program(name, source string) (entry, bool) {
+	e := entry{path: "bin/" + name, kind: syscall.S_IFREG, mode: 0o755, owner: root(), source: source}
+	switch name {
+	case "qmail-queue":
+		e.owner, e.mode = Owner{ids.Queue, ids.Qmail}, 0o711|os.ModeSetuid
+	case "qmail-lspawn", "qmail-newmrh", "qmail-newu", "qmail-start":
+		e.mode = 0o700
+	case "qmail-clean", "qmail-getpw", "qmail-local", "qmail-popup", "qmail-pw2u",
+		"qmail-remote", "qmail-rspawn", "qmail-send", "splogger":
+		e.mode = 0o711
 	}
-	if err := own(fresh, owner, mode); err != nil {
-		os.Remove(fresh)
-		return err
-	}
-	return os.Rename(fresh, to)
+	return e, true
 }
 
-// CopyFile copies a file's content to a path that it creates or replaces.
-func CopyFile(from, to string, mode os.FileMode) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	if err == nil {
-		err = out.Chmod(mode)
-	}
-	if err == nil {
-		err = out.Sync()
-	}
-	if closeErr := out.Close(); err == nil {
-		err = closeErr
-	}
-	return err
+// manualPage goes into the folder of its section.
+func manualPage(name, source string) (entry, bool) {
+	section := strings.TrimPrefix(filepath.Ext(name), ".")
+	return entry{path: "man/man" + section + "/" + name, kind: syscall.S_IFREG, mode: 0o644, owner: root(), source: source},
+		len(section) == 1 && strings.Contains("1578", section)
 }
 
-// ByName returns a Chown that sets the real owners. It resolves every account
-// first, so that a missing one is an error before anything is written.
-func ByName() (Chown, error) {
-	users, groups := map[string]uint32{}, map[string]uint32{}
-	for _, name := range []string{ids.Alias, ids.Daemon, ids.Log, ids.Owner, ids.Passwd, ids.Queue, ids.Remote, ids.Send} {
-		u, ok, err := ids.Lookup(name)
-		if err != nil {
-			return nil, fmt.Errorf("looking up user %s: %w", name, err)
-		}
-		if !ok {
-			return nil, fmt.Errorf("no user %s: create the accounts first (docs/install.md)", name)
-		}
-		users[name] = u.UID
-	}
-	for _, name := range []string{ids.Qmail, ids.Nofiles} {
-		gid, err := ids.GID(name)
-		if err != nil {
-			return nil, fmt.Errorf("no group %s: create the accounts first (docs/install.md)", name)
-		}
-		groups[name] = gid
-	}
-	return func(path string, owner Owner, mode os.FileMode) error {
-		if err := syscall.Lchown(path, int(users[owner.User]), int(groups[owner.Group])); err != nil {
-			return &os.PathError{Op: "chown", Path: path, Err: err}
-		}
-		return os.Chmod(path, mode)
-	}, nil
+func document(name, source string) (entry, bool) {
+	return entry{path: "doc/" + name, kind: syscall.S_IFREG, mode: 0o644, owner: root(), source: source}, true
 }
