@@ -48,10 +48,19 @@ const (
 	VirtualDomains    Name = "virtualdomains"
 )
 
+// Control files of the deployed patches.
+const (
+	SMTPUTF8         Name = "smtputf8"
+	TLSClients       Name = "tlsclients"
+	TLSServerCiphers Name = "tlsserverciphers"
+)
+
 // Control files of reqmail alone.
 const (
 	// ConcurrencySpawn is how many deliveries at a time a spawner offers.
 	ConcurrencySpawn Name = "concurrencyspawn"
+	// TLSMinimum is the lowest version of TLS that qmail-smtpd speaks.
+	TLSMinimum Name = "tlsminimum"
 )
 
 // Default is what stands in for a missing file.

@@ -15,37 +15,15 @@ package main
 
 import (
 	"os"
-	"strings"
 
-	"github.com/reqmail/reqmail/compat/fdio"
-	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/program"
-	"github.com/reqmail/reqmail/qmail/intake"
 	"github.com/reqmail/reqmail/qmail/smtpd"
+	"github.com/reqmail/reqmail/qmail/smtphost"
 )
 
-func main() { program.Main("qmail-smtpd", int(smtpd.Lost), run) }
-
-func run() int {
-	program.IgnorePipe()
-	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "-l") {
-		return listen(os.Args)
-	}
-	config, err := smtpd.ReadConfig(home.Dir(), os.LookupEnv)
-	if err != nil {
-		_, _ = fdio.FD(1).WriteString(err.Error() + "\r\n")
-		return int(smtpd.Lost)
-	}
-	conn := &fdio.Timed{In: 0, Out: 1, Timeout: config.Timeout}
-	s := smtpd.NewSession(config, intake.PeerFrom(os.LookupEnv), conn)
-	announce(s, os.LookupEnv)
-	return int(s.Serve())
-}
-
-// announce makes the session announce SIZE where the environment asks for
-// what the AUTH patches do.
-func announce(s *smtpd.Session, lookup func(string) (string, bool)) {
-	if mode, ok := lookup("SMTPAUTH"); ok && mode != "-" {
-		s.AnnounceSize()
-	}
+func main() {
+	program.Main(smtphost.Role, int(smtpd.Lost), func() int {
+		program.IgnorePipe()
+		return new(smtphost.Host).Run(os.Args)
+	})
 }

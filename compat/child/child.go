@@ -101,6 +101,13 @@ func Exec(path string, args, env []string) error {
 	return syscall.Exec(path, args, env)
 }
 
+// ExecRaised replaces the calling process by the program at path, which must
+// be one of ours, with the limits as they are (see limits.Handover). It
+// returns only if it fails.
+func ExecRaised(path string, args, env []string) error {
+	return syscall.Exec(path, args, env)
+}
+
 // Lookup finds name in the directories of PATH as execvp(3) does: a name
 // with a slash stands for itself, a directory whose file cannot be executed
 // is passed over. Where nothing is found it returns EACCES if a file was

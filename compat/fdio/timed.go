@@ -16,6 +16,13 @@ type Timed struct {
 }
 
 // Read waits for bytes and reads them.
+// SetTimeout changes how long reads and writes wait, and returns how long they
+// did.
+func (t *Timed) SetTimeout(d time.Duration) (before time.Duration) {
+	before, t.Timeout = t.Timeout, d
+	return before
+}
+
 func (t *Timed) Read(p []byte) (int, error) {
 	if err := t.wait(t.In, unix.POLLIN); err != nil {
 		return 0, err

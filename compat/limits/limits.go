@@ -19,7 +19,10 @@ package limits
 
 import (
 	"math"
+	"os"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -80,6 +83,41 @@ func Lifted() []Saved {
 		out = append(out, Saved{AS, savedAS[0], savedAS[1]})
 	}
 	return out
+}
+
+// Variable carries the lifted limits to another program of ours that takes the
+// place of this one with its limits still raised (Handover, Adopt).
+const Variable = "REQMAIL_LIMITS"
+
+// Handover returns the variable's value: resource and soft limit, in pairs.
+func Handover() string {
+	var b strings.Builder
+	for _, s := range ForChildren() {
+		b.WriteString(strconv.Itoa(s.Resource) + " " + strconv.FormatUint(s.Soft, 10) + " ")
+	}
+	return b.String()
+}
+
+// Adopt takes over the limits that Handover described, and removes the
+// variable. Whoever else sets it can only lower what programs that we run get.
+func Adopt() {
+	value, ok := os.LookupEnv(Variable)
+	if !ok {
+		return
+	}
+	_ = os.Unsetenv(Variable)
+	words := strings.Fields(value)
+	for i := 0; i+1 < len(words); i += 2 {
+		soft, err := strconv.ParseUint(words[i+1], 10, 64)
+		if err != nil {
+			return
+		}
+		for resource, saved := range map[string]*[2]uint64{"2": &savedData, "7": &savedFiles, "9": &savedAS} {
+			if words[i] == resource && soft < saved[1] {
+				saved[0] = soft
+			}
+		}
+	}
 }
 
 // Apply makes the lowest of the lifted limits the Go runtime's memory limit,

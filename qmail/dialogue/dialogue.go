@@ -39,10 +39,9 @@ func (f flushing) Read(p []byte) (int, error) {
 	return f.conn.Read(p)
 }
 
-// Command reads a line and splits it at the first space: the command, and its
-// argument without leading spaces. A line ends at LF; one CR before it does
-// not count, nor does what stands behind a NUL or beyond maxLine.
-func (d *Dialogue) Command() (name, arg string, err error) {
+// Line reads a line. It ends at LF; one CR before it does not count, nor does
+// what stands behind a NUL or beyond maxLine.
+func (d *Dialogue) Line() (string, error) {
 	var line []byte
 	for {
 		piece, err := d.In.ReadSlice('\n')
@@ -53,12 +52,22 @@ func (d *Dialogue) Command() (name, arg string, err error) {
 			continue
 		}
 		if err != nil {
-			return "", "", err
+			return "", err
 		}
 		break
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
 	text, _, _ = strings.Cut(text, "\x00")
+	return text, nil
+}
+
+// Command reads a line and splits it at the first space: the command, and its
+// argument without leading spaces.
+func (d *Dialogue) Command() (name, arg string, err error) {
+	text, err := d.Line()
+	if err != nil {
+		return "", "", err
+	}
 	name, arg, _ = strings.Cut(text, " ")
 	return name, strings.TrimLeft(arg, " "), nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/reqmail/reqmail/compat/address"
+	"github.com/reqmail/reqmail/compat/environ"
 	"github.com/reqmail/reqmail/compat/resolver"
 	"github.com/reqmail/reqmail/compat/socket"
 )
@@ -43,18 +44,17 @@ type Options struct {
 type Conn struct {
 	file    *os.File
 	Timeout time.Duration
-	Env     []string // environment of tcp-environ(5), for children too
+	Env     environ.List // environment of tcp-environ(5), for children too
 }
 
-// Lookup returns an environment variable of the connection; the last one of
-// a name counts.
-func (c *Conn) Lookup(name string) (value string, ok bool) {
-	for _, e := range c.Env {
-		if v, found := strings.CutPrefix(e, name+"="); found {
-			value, ok = v, true
-		}
-	}
-	return value, ok
+// Lookup returns an environment variable of the connection.
+func (c *Conn) Lookup(name string) (value string, ok bool) { return c.Env.Lookup(name) }
+
+// SetTimeout changes how long reads and writes wait, and returns how long they
+// did.
+func (c *Conn) SetTimeout(d time.Duration) (before time.Duration) {
+	before, c.Timeout = c.Timeout, d
+	return before
 }
 
 func (c *Conn) Read(p []byte) (int, error) {
@@ -85,7 +85,7 @@ func plain(err error) error {
 type Server struct {
 	options   Options
 	listeners []*socket.Listener
-	base      []string // environment of the process, without a connection's
+	base      environ.List // environment of the process, without a connection's
 
 	mu      sync.Mutex
 	total   int
@@ -112,8 +112,8 @@ func Listen(o Options) (*Server, error) {
 }
 
 // baseEnvironment drops the variables that describe a connection.
-func baseEnvironment(env []string) []string {
-	var base []string
+func baseEnvironment(env []string) environ.List {
+	var base environ.List
 	for _, e := range env {
 		if !strings.HasPrefix(e, "TCP") && !strings.HasPrefix(e, "PROTO=") {
 			base = append(base, e)
@@ -269,15 +269,14 @@ func (s *Server) leaveFrom(ip netip.Addr) {
 // serve finds out what there is to know about a client and handles it.
 func (s *Server) serve(file *os.File, local, remote netip.AddrPort, handle func(*Conn)) {
 	c := &Conn{file: file}
-	c.Env = append(append(c.Env, s.base...),
-		"PROTO=TCP",
+	c.Env = s.base.With("PROTO=TCP",
 		"TCPLOCALIP="+local.Addr().String(), "TCPLOCALPORT="+strconv.Itoa(int(local.Port())),
 		"TCPREMOTEIP="+remote.Addr().String(), "TCPREMOTEPORT="+strconv.Itoa(int(remote.Port())))
 	host := ""
 	if s.options.Names {
 		if names, err := resolver.System().PTR(remote.Addr()); err == nil && len(names) > 0 {
 			host = address.Lower(names[0])
-			c.Env = append(c.Env, "TCPREMOTEHOST="+host)
+			c.Env = c.Env.With("TCPREMOTEHOST=" + host)
 		}
 	}
 	s.mu.Lock()
@@ -288,7 +287,7 @@ func (s *Server) serve(file *os.File, local, remote netip.AddrPort, handle func(
 		if err != nil || v.Deny {
 			return
 		}
-		c.Env = append(c.Env, v.Env...)
+		c.Env = c.Env.With(v.Env...)
 	}
 	handle(c)
 }

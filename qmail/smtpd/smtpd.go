@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/reqmail/reqmail/compat/address"
+	"github.com/reqmail/reqmail/compat/environ"
 	"github.com/reqmail/reqmail/compat/socket"
 	"github.com/reqmail/reqmail/compat/submit"
 	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/qmail/dialogue"
+	"github.com/reqmail/reqmail/qmail/filter"
 	"github.com/reqmail/reqmail/qmail/intake"
 )
 
@@ -57,6 +59,7 @@ type Config struct {
 	DataBytes   uint32
 	RcptHosts   *intake.RcptHosts
 	Own         *socket.Host
+	UTF8        bool // SMTPUTF8 is offered
 }
 
 // StartError says why no session can begin, as a reply.
@@ -106,6 +109,11 @@ func readControls(home string, lookup func(name string) (string, bool)) (*Config
 		return nil, err
 	}
 	c.BadMailFrom = control.Set(bad)
+	utf8, err := d.Int(control.SMTPUTF8)
+	if err != nil {
+		return nil, err
+	}
+	c.UTF8 = utf8 != 0
 	c.DataBytes, err = intake.DataBytes(d, lookup)
 	return c, err
 }
@@ -123,15 +131,34 @@ const (
 type Session struct {
 	config *Config
 	peer   intake.Peer
-	env    []string // of the queue program; nil for the process's own
+	env    environ.List // of the queue program and others
+	conn   Conn
 	*dialogue.Dialogue
 
-	helo      string // differing from the peer's host name, else empty
-	sender    string
-	barred    bool // the sender is in badmailfrom
-	inMail    bool
-	toQueue   []string // recipients
-	announces bool     // SIZE is announced
+	security   Security // nil without TLS
+	secured    *Secured // once TLS has begun
+	authorizer Auth
+	user       string // who has authenticated
+	report     func(line string)
+	pause      func(time.Duration)
+	filters    filter.Chain
+	announces  bool // SIZE is announced
+
+	helo     string // differing from the peer's host name, else empty
+	greeted  string // the name as the client gave it
+	sender   string
+	barred   bool // the sender is in badmailfrom
+	extended bool // SMTPUTF8 is asked for
+	inMail   bool
+	toQueue  []string // recipients
+	header   string   // what filters put below the Received field
+}
+
+// Conn is a client's connection. Its reads and writes time out with ETIMEDOUT.
+type Conn interface {
+	io.ReadWriter
+	// SetTimeout changes how long they wait, and returns how long they did.
+	SetTimeout(time.Duration) (before time.Duration)
 }
 
 // stop ends a session.
@@ -139,39 +166,82 @@ type stop struct{ end End }
 
 func (s *stop) Error() string { return "session ends" }
 
-// NewSession prepares a conversation over conn, whose reads and writes time
-// out with ETIMEDOUT.
-func NewSession(config *Config, peer intake.Peer, conn io.ReadWriter) *Session {
-	return &Session{config: config, peer: peer, Dialogue: dialogue.New(conn)}
+// NewSession prepares a conversation with the client that env, the variables
+// of tcp-environ(5) among others, tells of.
+func NewSession(config *Config, env environ.List, conn Conn) *Session {
+	return &Session{
+		config: config, peer: intake.PeerFrom(env.Lookup), env: env, conn: conn,
+		Dialogue: dialogue.New(conn), report: func(string) {}, pause: time.Sleep,
+	}
 }
 
 // AnnounceSize makes the session announce SIZE (RFC 1870), as servers with
 // the AUTH patches do, and hold MAIL's parameter against it.
 func (s *Session) AnnounceSize() { s.announces = true }
 
-// Environment sets the environment of the queue program.
-func (s *Session) Environment(env []string) { s.env = env }
+// Filter lets filters judge at each stage.
+func (s *Session) Filter(c filter.Chain) { s.filters = c }
+
+func (s *Session) lookup(name string) (value string, ok bool) { return s.env.Lookup(name) }
+
+func (s *Session) setenv(name, value string) { s.env = s.env.With(name + "=" + value) }
 
 // Serve talks until one side ends it.
 func (s *Session) Serve() End {
+	if v := s.filters.Greet(s.transaction()); v.Refused() || v.Close {
+		s.answer(v)
+		_ = s.Flush()
+		return Lost
+	}
 	s.Reply("220 " + s.config.Greeting + " ESMTP")
-	for {
-		name, arg, err := s.Command()
-		if err == nil {
+	return s.converse(nil)
+}
+
+// converse carries out commands, unless one has already ended the session.
+func (s *Session) converse(err error) End {
+	for err == nil {
+		var name, arg string
+		if name, arg, err = s.Command(); err == nil {
 			err = verbOf(name)(s, arg)
 		}
-		if err == nil {
-			continue
-		}
-		end := Lost
-		if e, ok := err.(*stop); ok {
-			end = e.end
-		} else if err == syscall.ETIMEDOUT {
-			s.Reply(replyTimeout)
-		}
-		_ = s.Flush()
-		return end
 	}
+	end := Lost
+	if e, ok := err.(*stop); ok {
+		end = e.end
+	} else if err == syscall.ETIMEDOUT {
+		s.Reply(replyTimeout)
+	}
+	_ = s.Flush()
+	return end
+}
+
+// transaction is what filters see.
+func (s *Session) transaction() *filter.Transaction {
+	return &filter.Transaction{
+		Peer: s.peer, Authenticated: s.user != "", Helo: s.greeted, Sender: s.sender,
+		Recipients: len(s.toQueue), Lookup: s.lookup, Setenv: s.setenv, Early: s.early,
+	}
+}
+
+// early waits for the client to say something before its turn.
+func (s *Session) early(d time.Duration) bool {
+	before := s.conn.SetTimeout(d)
+	_, err := s.In.Peek(1)
+	s.conn.SetTimeout(before)
+	return err == nil
+}
+
+// answer gives the client a filter's reply; an error ends the session.
+func (s *Session) answer(v filter.Verdict) error {
+	for line := range strings.SplitSeq(v.Reply, "\n") {
+		if line != "" {
+			s.Reply(line)
+		}
+	}
+	if v.Close {
+		return &stop{Lost}
+	}
+	return nil
 }
 
 // verb is a command's method. An error ends the session.
@@ -200,6 +270,10 @@ func verbOf(name string) verb {
 		return says(replyOK)
 	case "vrfy":
 		return says(replyVerify)
+	case "auth":
+		return (*Session).auth
+	case "starttls":
+		return (*Session).starttls
 	}
 	return says(replyUnknown)
 }
@@ -224,59 +298,124 @@ func (s *Session) reset(string) error {
 }
 
 func (s *Session) hello(name string) error {
+	if v := s.named(name); v.Refused() {
+		return s.answer(v)
+	}
 	s.Reply("250 " + s.config.Greeting)
-	s.named(name)
 	return nil
 }
 
 func (s *Session) ehlo(name string) error {
-	s.Reply("250-" + s.config.Greeting)
-	s.Reply("250-PIPELINING")
-	if s.announces {
-		s.Reply("250-SIZE " + strconv.FormatUint(uint64(s.config.DataBytes), 10))
+	if v := s.named(name); v.Refused() {
+		return s.answer(v)
 	}
-	s.Reply("250 8BITMIME")
-	s.named(name)
+	lines := []string{s.config.Greeting, "PIPELINING"}
+	if s.offersTLS() {
+		lines = append(lines, "STARTTLS")
+	}
+	if s.authorizer.Offered() && !s.mustTLS() {
+		lines = append(lines, "AUTH "+s.authorizer.mechanisms(), "AUTH="+s.authorizer.mechanisms())
+	}
+	if s.announces {
+		lines = append(lines, "SIZE "+strconv.FormatUint(uint64(s.config.DataBytes), 10))
+	}
+	if s.config.UTF8 {
+		lines = append(lines, "SMTPUTF8")
+	}
+	lines = append(lines, "8BITMIME")
+	for _, line := range lines[:len(lines)-1] {
+		s.Reply("250-" + line)
+	}
+	s.Reply("250 " + lines[len(lines)-1])
 	return nil
 }
 
-func (s *Session) named(name string) {
+// named notes the client's name, and what filters say to it.
+func (s *Session) named(name string) filter.Verdict {
 	s.inMail = false
-	s.helo = ""
+	s.helo, s.greeted = "", name
 	if address.Lower(name) != address.Lower(s.peer.RemoteHost) {
 		s.helo = name
 	}
+	return s.filters.Hello(s.transaction())
 }
 
 func (s *Session) mail(arg string) error {
+	if s.mustTLS() {
+		s.Reply(replyMustTLS)
+		return nil
+	}
+	if s.authorizer.required && s.user == "" {
+		s.Reply(replyAuthRequired)
+		return nil
+	}
 	addr, ok := s.parseAddress(arg)
 	if !ok {
 		s.Reply(replySyntax)
 		return nil
 	}
-	if s.announces && s.config.DataBytes > 0 && declaredSize(arg) > uint64(s.config.DataBytes) {
+	p := mailParameters(arg)
+	if s.announces && s.config.DataBytes > 0 && p.size > uint64(s.config.DataBytes) {
 		s.Reply(replyTooBig)
 		return nil
 	}
-	s.sender, s.inMail, s.toQueue = addr, true, nil
+	s.sender, s.toQueue, s.header = addr, nil, ""
+	t := s.transaction()
+	v := s.filters.Mail(t)
+	if v.Refused() {
+		s.inMail = false
+		return s.answer(v)
+	}
+	s.header += t.Header
+	s.inMail, s.extended = true, p.utf8 && s.config.UTF8
+	if p.user != "" && s.authorizer.Offered() && !s.peer.HasInfo {
+		s.peer.RemoteInfo, s.peer.HasInfo = p.user, true
+	}
 	_, domain, hasDomain := address.Split(addr)
 	s.barred = s.config.BadMailFrom.Has(addr) || hasDomain && s.config.BadMailFrom.Has("@"+domain)
 	s.Reply(replyOK)
 	return nil
 }
 
-// declaredSize returns the value of the parameter SIZE= behind an address, 0
-// where there is none.
-func declaredSize(arg string) uint64 {
-	_, parameters, _ := strings.Cut(arg, ">")
-	for p := range strings.FieldsSeq(parameters) {
-		name, value, _ := strings.Cut(p, "=")
-		if strings.EqualFold(name, "size") {
-			n, _ := strconv.ParseUint(value, 10, 64)
-			return n
+// parameters are those of MAIL that count.
+type parameters struct {
+	size uint64 // RFC 1870; 0 where there is none
+	user string // RFC 4954 5
+	utf8 bool   // RFC 6531
+}
+
+func mailParameters(arg string) (p parameters) {
+	_, rest, _ := strings.Cut(arg, ">")
+	for word := range strings.FieldsSeq(rest) {
+		name, value, _ := strings.Cut(word, "=")
+		switch strings.ToLower(name) {
+		case "size":
+			p.size, _ = strconv.ParseUint(value, 10, 64)
+		case "auth":
+			if p.user = unxtext(value); p.user == "<>" {
+				p.user = ""
+			}
+		case "smtputf8":
+			p.utf8 = true
 		}
 	}
-	return 0
+	return p
+}
+
+// unxtext decodes xtext (RFC 3461 4).
+func unxtext(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '+' && i+2 < len(s) {
+			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				b.WriteByte(byte(c))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }
 
 func (s *Session) rcpt(arg string) error {
@@ -289,25 +428,47 @@ func (s *Session) rcpt(arg string) error {
 	case !ok:
 		s.Reply(replySyntax)
 		return nil
-	case s.barred:
+	case s.barred && !(s.peer.MayRelay && s.user != ""):
 		s.Reply(replyBadFrom)
 		return nil
+	}
+	allowed, err := s.config.RcptHosts.Allows(addr)
+	if err != nil && !s.peer.MayRelay {
+		s.Reply(replyControls)
+		return &stop{Lost}
+	}
+	t := s.transaction()
+	t.Allowed = allowed
+	v := s.filters.Rcpt(t, addr)
+	s.header += t.Header
+	switch {
+	case v.Refused():
+		return s.answer(v)
 	case s.peer.MayRelay:
 		addr += s.peer.RelayClient
-	default:
-		allowed, err := s.config.RcptHosts.Allows(addr)
-		if err != nil {
-			s.Reply(replyControls)
-			return &stop{Lost}
-		}
-		if !allowed {
-			s.Reply(replyNoGateway)
-			return nil
-		}
+	case !allowed && !v.Admit:
+		s.Reply(s.noGateway())
+		return nil
 	}
 	s.toQueue = append(s.toQueue, addr)
+	if v.Extra != "" {
+		s.Reply(v.Extra)
+		return nil
+	}
 	s.Reply(replyOK)
 	return nil
+}
+
+// noGateway words that mail is not taken for a domain.
+func (s *Session) noGateway() string {
+	if s.secured == nil {
+		return replyNoGateway
+	}
+	reason := ""
+	if s.secured.NoClient != "" {
+		reason = ": " + s.secured.NoClient
+	}
+	return "553 sorry, that domain isn't in my list of allowed rcpthosts; no valid cert for gatewaying" + reason + " (#5.7.1)"
 }
 
 // parseAddress takes the address out of an argument: between "<" and ">", or
@@ -372,6 +533,11 @@ func (s *Session) data(string) error {
 		s.Reply(replyWantRcpt)
 		return nil
 	}
+	t := s.transaction()
+	if v := s.filters.Data(t); v.Refused() {
+		return s.answer(v)
+	}
+	s.header += t.Header
 	s.inMail = false
 	queue, err := submit.OpenWith(s.env)
 	if err != nil {
@@ -379,7 +545,7 @@ func (s *Session) data(string) error {
 		return nil
 	}
 	s.Reply(replyGoAhead)
-	queue.WriteString(s.peer.Received("SMTP", s.helo, time.Now()))
+	queue.WriteString(s.peer.Received(s.protocol(), s.helo, time.Now()) + s.header)
 	body := body{queue: queue, limit: s.config.DataBytes}
 	if err := body.copy(s.In); err != nil {
 		queue.Abandon()
@@ -391,6 +557,34 @@ func (s *Session) data(string) error {
 	}
 	s.Reply(s.finish(queue, &body))
 	return nil
+}
+
+// protocol names the session's in the Received field (RFC 3848, RFC 6531), with
+// the cipher as the TLS patch does. A session without TLS and AUTH is "SMTP",
+// as qmail's always are.
+func (s *Session) protocol() string {
+	name := "SMTP"
+	if s.extended {
+		name = "UTF8SMTP"
+	} else if s.secured != nil || s.user != "" {
+		name = "ESMTP"
+	}
+	if s.secured != nil {
+		name += "S"
+	}
+	if s.user != "" {
+		name += "A"
+	}
+	if s.secured == nil {
+		return name
+	}
+	if s.secured.Cipher != "" {
+		name += " (" + s.secured.Cipher + " encrypted)"
+	}
+	if s.secured.Client != "" {
+		name += "\n  (cert " + s.secured.Client + ")"
+	}
+	return name
 }
 
 // finish hands over the envelope and words what became of the message.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reqmail/reqmail/compat/environ"
 	"github.com/reqmail/reqmail/compat/socket"
 	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/qmail/intake"
@@ -20,6 +21,9 @@ type pipe struct {
 	io.Reader
 	bytes.Buffer
 }
+
+// SetTimeout implements Conn: this client never lets anybody wait.
+func (p *pipe) SetTimeout(time.Duration) time.Duration { return time.Second }
 
 func (p *pipe) Read(b []byte) (int, error) { return p.Reader.Read(b) }
 
@@ -57,24 +61,24 @@ func testConfig(t testing.TB) *Config {
 	return c
 }
 
-var stranger = intake.Peer{RemoteIP: "192.0.2.1", RemoteHost: "client.example", Local: "me"}
+// stranger are the variables of a connection, beside the process's own.
+var stranger = environ.List{"TCPREMOTEIP=192.0.2.1", "TCPREMOTEHOST=client.example", "TCPLOCALHOST=me"}
 
 // talk gives a session its client's lines and returns the replies behind the
 // greeting.
-func talk(c *Config, peer intake.Peer, input string) (replies string, end End) {
+func talk(c *Config, client environ.List, input string) (replies string, end End) {
 	p := &pipe{Reader: strings.NewReader(input)}
-	end = NewSession(c, peer, p).Serve()
+	end = NewSession(c, environ.List(os.Environ()).With(client...), p).Serve()
 	_, replies, _ = strings.Cut(p.String(), "\r\n")
 	return replies, end
 }
 
 func TestDialogue(t *testing.T) {
 	c := testConfig(t)
-	relay := stranger
-	relay.MayRelay, relay.RelayClient = true, "@via"
+	relay := stranger.With("RELAYCLIENT=@via")
 	for _, test := range []struct {
 		name, input, want string
-		peer              intake.Peer
+		client            environ.List
 		end               End
 	}{
 		{"quit", "QUIT\r\n", "221 me.example\r\n", stranger, Quit},
@@ -90,7 +94,7 @@ func TestDialogue(t *testing.T) {
 			"250 ok\r\n" + replyBadFrom + "\r\n250 ok\r\n" + replyBadFrom + "\r\n", relay, Lost},
 		{"long address", "MAIL FROM:<" + strings.Repeat("a", 900) + ">\r\nMAIL FROM:<" + strings.Repeat("a", 899) + ">\r\n", "555 syntax error (#5.5.4)\r\n250 ok\r\n", stranger, Lost},
 	} {
-		got, end := talk(c, test.peer, test.input)
+		got, end := talk(c, test.client, test.input)
 		if got != test.want || end != test.end {
 			t.Errorf("%s: got %q, %v, want %q, %v", test.name, got, end, test.want, test.end)
 		}

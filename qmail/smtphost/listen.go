@@ -1,4 +1,4 @@
-package main
+package smtphost
 
 import (
 	"net/netip"
@@ -37,7 +37,7 @@ const failed = 111
 // control files and rules again; TERM stops listening and ends when the last
 // client has gone. Exit codes: 0 after TERM; 100 for wrong usage; 111 if it
 // cannot start.
-func listen(args []string) int {
+func (h *Host) listen(args []string) int {
 	o, ok := listenOptions(args)
 	if !ok {
 		return die(100, "usage: qmail-smtpd -l address:port [ -l ... ] [ -x rules.cdb ] [ -c max ] [ -C max ] [ -pH ]")
@@ -61,7 +61,12 @@ func listen(args []string) int {
 		return die(failed, "fatal: "+err.Error())
 	}
 	go obey(s, load)
-	s.Serve(busy, func(conn *listener.Conn) { serve(conn, *config.Load()) })
+	s.Serve(busy, func(conn *listener.Conn) {
+		c := *config.Load()
+		c.DataBytes = intake.LimitFrom(conn.Lookup, c.DataBytes)
+		conn.Timeout = c.Timeout
+		h.session(&c, smtpd.Auth{}, conn.Env, conn).serve()
+	})
 	return 0
 }
 
@@ -78,16 +83,6 @@ func obey(s *listener.Server, load func() error) {
 			die(0, "warning: unable to read control files or rules again; the old ones stay")
 		}
 	}
-}
-
-// serve talks to one client.
-func serve(conn *listener.Conn, config smtpd.Config) {
-	conn.Timeout = config.Timeout
-	config.DataBytes = intake.LimitFrom(conn.Lookup, config.DataBytes)
-	s := smtpd.NewSession(&config, intake.PeerFrom(conn.Lookup), conn)
-	s.Environment(conn.Env)
-	announce(s, conn.Lookup)
-	s.Serve()
 }
 
 func listenOptions(args []string) (listener.Options, bool) {

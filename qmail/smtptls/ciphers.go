@@ -1,0 +1,55 @@
+package smtptls
+
+import (
+	"crypto/tls"
+	"strings"
+)
+
+// suites are the cipher suites in an OpenSSL cipher list, which names them one
+// by one or by words such as DEFAULT and HIGH. Go's own choice, nil, stands
+// for those words, and for a list without any suite that we have: rather a
+// cipher that was not asked for than none. TLS 1.3's are not to be chosen.
+func suites(list string) []uint16 {
+	var chosen []uint16
+	for word := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ':' || r == ',' || r == ' ' }) {
+		switch word {
+		case "DEFAULT", "HIGH", "ALL", "COMPLEMENTOFDEFAULT":
+			return nil
+		}
+		for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+			if openSSLName(suite.Name) == word || suite.Name == word {
+				chosen = append(chosen, suite.ID)
+			}
+		}
+	}
+	return chosen
+}
+
+// cipherName is the name that OpenSSL, and so the Received fields of the TLS
+// patch, have for a suite.
+func cipherName(id uint16) string { return openSSLName(tls.CipherSuiteName(id)) }
+
+// openSSLName turns TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 into
+// ECDHE-RSA-AES128-GCM-SHA256. TLS 1.3's names are the same everywhere.
+func openSSLName(name string) string {
+	keys, cipher, ok := strings.Cut(strings.TrimPrefix(name, "TLS_"), "_WITH_")
+	if !ok {
+		return name
+	}
+	cipher = strings.TrimSuffix(cipher, "_SHA256")
+	mac := "-SHA256"
+	switch {
+	case strings.HasSuffix(name, "_SHA384"):
+		cipher, mac = strings.TrimSuffix(cipher, "_SHA384"), "-SHA384"
+	case strings.HasSuffix(name, "_SHA"):
+		cipher, mac = strings.TrimSuffix(cipher, "_SHA"), "-SHA"
+	case strings.Contains(name, "CHACHA20"):
+		mac = ""
+	}
+	cipher = strings.NewReplacer("AES_128", "AES128", "AES_256", "AES256", "_CBC", "", "3DES_EDE", "DES-CBC3", "_", "-").Replace(cipher)
+	prefix := strings.ReplaceAll(keys, "_", "-") + "-"
+	if keys == "RSA" {
+		prefix = ""
+	}
+	return prefix + cipher + mac
+}
