@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -34,19 +35,27 @@ func QBiff(files Files) int {
 	if !ok1 || !ok2 || !ok3 || len(user) > utmpUserLen {
 		return done
 	}
-	text, err := summary(bufio.NewReader(files[0]), "    ", maxBiff)
+	text, err := notice(files[0], local, sender)
 	if err != nil {
 		return done
 	}
-	notice := "\r\n\a" + visible("*** TO <"+local+"> FROM <"+sender+">", '_') + "\r\n" + visible(text, '/') + "\r\n"
 	data, err := fdio.ReadFile(utmpFile)
 	if err != nil {
 		return done
 	}
 	for _, terminal := range terminals(data, user) {
-		tell("/dev/"+terminal, notice)
+		tell("/dev/"+terminal, text)
 	}
 	return done
+}
+
+// notice is what is written to a terminal.
+func notice(message io.Reader, local, sender string) (string, error) {
+	text, err := summary(bufio.NewReader(message), "    ", maxBiff)
+	if err != nil {
+		return "", err
+	}
+	return "\r\n\a" + visible("*** TO <"+local+"> FROM <"+sender+">", '_') + "\r\n" + visible(text, '/') + "\r\n", nil
 }
 
 // terminals returns where a user is logged in.
@@ -67,7 +76,7 @@ func terminals(utmp []byte, user string) []string {
 
 // tell writes to a terminal that is the caller's and may be written to, which
 // its owner's execute bit says (biff(1)).
-func tell(terminal, notice string) {
+func tell(terminal, text string) {
 	f, err := fdio.Open(terminal, syscall.O_WRONLY|syscall.O_NONBLOCK|syscall.O_APPEND, 0)
 	if err != nil {
 		return
@@ -75,6 +84,6 @@ func tell(terminal, notice string) {
 	defer f.Close()
 	st, err := f.Stat()
 	if err == nil && st.Mode&syscall.S_IXUSR != 0 && int(st.Uid) == os.Getuid() {
-		_, _ = f.WriteString(notice)
+		_, _ = f.WriteString(text)
 	}
 }
