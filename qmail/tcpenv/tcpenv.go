@@ -28,6 +28,9 @@ const maxInfo = 998
 type Options struct {
 	Ident   bool          // ask the client's IDENT server who he is
 	Timeout time.Duration // for that
+
+	dns  *resolver.Resolver // nil means the system's
+	port uint16             // of IDENT servers, 0 means identPort
 }
 
 // Describe sets the environment for the connection on descriptor 0, unless it
@@ -44,7 +47,10 @@ func Describe(o Options) error {
 	if err != nil {
 		return err
 	}
-	dns := resolver.System()
+	dns := o.dns
+	if dns == nil {
+		dns = resolver.System()
+	}
 	os.Setenv("PROTO", "TCP")
 	for side, end := range map[string]netip.AddrPort{"LOCAL": local, "REMOTE": remote} {
 		os.Setenv("TCP"+side+"PORT", strconv.Itoa(int(end.Port())))
@@ -57,7 +63,7 @@ func Describe(o Options) error {
 	}
 	os.Unsetenv("TCPREMOTEINFO")
 	if o.Ident {
-		if info, ok := ident(local, remote, o.Timeout); ok {
+		if info, ok := o.ident(local, remote); ok {
 			os.Setenv("TCPREMOTEINFO", info)
 		}
 	}
@@ -85,14 +91,18 @@ func hostName(dns *resolver.Resolver, addr netip.Addr) (string, bool) {
 
 // ident asks the client's host whose connection it is. The answer is a claim
 // of that host, no more.
-func ident(local, remote netip.AddrPort, timeout time.Duration) (string, bool) {
-	conn, err := socket.DialFrom(local.Addr(), netip.AddrPortFrom(remote.Addr(), identPort), socket.Stream, timeout)
+func (o Options) ident(local, remote netip.AddrPort) (string, bool) {
+	port := o.port
+	if port == 0 {
+		port = identPort
+	}
+	conn, err := socket.DialFrom(local.Addr(), netip.AddrPortFrom(remote.Addr(), port), socket.Stream, o.Timeout)
 	if err != nil {
 		return "", false
 	}
 	defer conn.Close()
 	query := strconv.Itoa(int(remote.Port())) + " , " + strconv.Itoa(int(local.Port())) + "\r\n"
-	if conn.SetDeadline(time.Now().Add(timeout)) != nil {
+	if conn.SetDeadline(time.Now().Add(o.Timeout)) != nil {
 		return "", false
 	}
 	if _, err := conn.WriteString(query); err != nil {
