@@ -37,7 +37,7 @@ func (s *system) tcpserver(argv ...string) (port string) {
 	_, port, err = net.SplitHostPort(free.Addr().String())
 	s.ok(err)
 	free.Close()
-	argv = append([]string{"tcpserver", "-RHl0", "-c100", "127.0.0.1", port}, argv...)
+	argv = append([]string{"tcpserver", "-RHldemo.example", "-c100", "127.0.0.1", port}, argv...)
 	cmd := s.Command(argv...)
 	cmd.Stderr = os.Stderr
 	s.ok(cmd.Start())
