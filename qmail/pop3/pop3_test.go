@@ -109,6 +109,25 @@ func TestNoMaildir(t *testing.T) {
 	}
 }
 
+// A message that another reader of the Maildir has taken away.
+func TestMessagesAreGone(t *testing.T) {
+	dir := mailbox(t)
+	t.Chdir(dir)
+	c := &client{in: strings.NewReader("RETR 2\r\nDELE 2\r\nDELE 3\r\nQUIT\r\n")}
+	m := OpenMailbox(c, dir, time.Now())
+	if err := os.Remove("new/2.b"); err != nil {
+		t.Fatal(err)
+	}
+	m.Serve()
+	want := "+OK \r\n-ERR unable to open that message\r\n+OK \r\n+OK \r\n-ERR unable to unlink all deleted messages\r\n+OK \r\n"
+	if got := c.out.String(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := list(t, dir); got != "cur/1.a:2,S" {
+		t.Errorf("left: %q", got)
+	}
+}
+
 // FuzzMailbox: no command may crash the server or touch the mailbox without
 // QUIT.
 func FuzzMailbox(f *testing.F) {
