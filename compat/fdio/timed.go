@@ -15,7 +15,6 @@ type Timed struct {
 	Timeout time.Duration
 }
 
-// Read waits for bytes and reads them.
 // SetTimeout changes how long reads and writes wait, and returns how long they
 // did.
 func (t *Timed) SetTimeout(d time.Duration) (before time.Duration) {
@@ -23,6 +22,7 @@ func (t *Timed) SetTimeout(d time.Duration) (before time.Duration) {
 	return before
 }
 
+// Read waits for bytes and reads them.
 func (t *Timed) Read(p []byte) (int, error) {
 	if err := t.wait(t.In, unix.POLLIN); err != nil {
 		return 0, err
@@ -38,7 +38,7 @@ func (t *Timed) Write(p []byte) (int, error) {
 		if err := t.wait(t.Out, unix.POLLOUT); err != nil {
 			return done, err
 		}
-		n, err := syscall.Write(int(t.Out), p[done:])
+		n, err := t.writeSome(p[done:])
 		if err == syscall.EINTR || err == syscall.EAGAIN {
 			continue
 		}
@@ -48,6 +48,17 @@ func (t *Timed) Write(p []byte) (int, error) {
 		done += n
 	}
 	return done, nil
+}
+
+// writeSome writes what can be written without waiting, once poll(2) has said
+// that something can: a write(2) in blocking mode waits until all of p is gone.
+func (t *Timed) writeSome(p []byte) (int, error) {
+	n, err := unix.SendmsgN(int(t.Out), p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	if err != unix.ENOTSOCK {
+		return n, err
+	}
+	const pipeBuf = 4096 // what a pipe takes that takes anything (pipe(7))
+	return syscall.Write(int(t.Out), p[:min(len(p), pipeBuf)])
 }
 
 func (t *Timed) wait(f FD, events int16) error {
