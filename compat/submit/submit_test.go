@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -186,4 +187,65 @@ func TestQMAILQUEUE(t *testing.T) {
 	if got := send(t); got != "Zqq trouble in home directory (#4.3.0)" {
 		t.Errorf("no home: %q", got)
 	}
+}
+
+// A program may have the environment of its own that a server has made for a
+// client.
+func TestOpenWith(t *testing.T) {
+	home := queueProgram(t, "exit 91")
+	write(t, home+"/other", keep+"\nenv >environment; echo $$ >pid")
+	t.Setenv("QMAILQUEUE", "bin/qmail-queue") // the process's own does not count
+	t.Setenv("OURS", "x")
+	m, err := OpenWith([]string{"RELAYCLIENT=", "QMAILQUEUE=./other", "PATH=" + os.Getenv("PATH")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.From("")
+	m.To("b@y")
+	if got := m.Close(); got != "" {
+		t.Fatal(got)
+	}
+	if got := read(t, home+"/envelope"); got != "F\x00Tb@y\x00\x00" {
+		t.Errorf("envelope %q", got)
+	}
+	environment := "\n" + read(t, home+"/environment")
+	if !strings.Contains(environment, "\nRELAYCLIENT=\n") || strings.Contains(environment, "\nOURS=") {
+		t.Errorf("environment %q", environment)
+	}
+	if got := strings.TrimSpace(read(t, home+"/pid")); got != strconv.Itoa(m.QP()) {
+		t.Errorf("qp %d, the program is %s", m.QP(), got)
+	}
+	if m, err = OpenWith([]string{"PATH=" + os.Getenv("PATH")}); err != nil { // without one: qmail-queue
+		t.Fatal(err)
+	}
+	m.From("")
+	if got, want := m.Close(), "Zqq internal bug (#4.3.0)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A submission that is given up reaches its program without an envelope, at
+// whatever point that is, and the program is waited for.
+func TestAbandon(t *testing.T) {
+	for _, text := range []string{"", "Subject: s\n", strings.Repeat("x", 100000)} {
+		home := queueProgram(t, keep+"\ntouch ended")
+		m, err := Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.WriteString(text)
+		m.Abandon()
+		if _, err := os.Stat(home + "/ended"); err != nil {
+			t.Fatalf("%d bytes: the program has not ended: %v", len(text), err)
+		}
+		if got := read(t, home+"/envelope"); got != "" {
+			t.Errorf("%d bytes: envelope %q", len(text), got)
+		}
+	}
+	t.Setenv("QMAILQUEUE", "/none")
+	m, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Abandon() // there is nobody to wait for
 }
