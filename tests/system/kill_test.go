@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/reqmail/reqmail/tests/host"
 )
 
 // TestKilledSendLosesNothing injects messages from several processes while
@@ -37,22 +39,24 @@ func TestKilledSendLosesNothing(t *testing.T) {
 		}()
 	}
 	for k := 1; k <= kills; k++ {
-		s.until("the next kill", func() bool { return injected.Load() >= int64(k*messages/(kills+1)) })
+		s.ok(host.Within(forMany(messages), "the next kill", func() bool {
+			return injected.Load() >= int64(k*messages/(kills+1))
+		}))
 		s.Kill()
 		s.up()
 	}
 	wg.Wait()
 	arrived := map[int]int{}
-	deadline := time.Now().Add(time.Duration(messages) * 100 * time.Millisecond)
+	deadline := time.Now().Add(forMany(messages))
 	seen := map[string]bool{}
 	for len(arrived) < messages && time.Now().Before(deadline) {
 		s.count(arrived, seen)
 		time.Sleep(20 * time.Millisecond)
 	}
-	s.until("an empty queue", func() bool {
+	s.ok(host.Within(forMany(messages), "an empty queue", func() bool {
 		out, _ := s.Run("", "qmail-qstat")
 		return strings.HasSuffix(out, "preprocessed: 0\n") && noneQueued(s)
-	})
+	}))
 	s.count(arrived, seen)
 	total := 0
 	for n := range messages {

@@ -120,15 +120,20 @@ func (s *system) empty() {
 func (s *system) mail(n int) []string {
 	s.t.Helper()
 	var messages []string
-	s.until(fmt.Sprint(n, " messages in the mailbox"), func() bool {
+	s.ok(host.Within(forMany(n), fmt.Sprint(n, " messages in the mailbox"), func() bool {
 		var err error
 		messages, err = host.Mail(s.Path("mail/Maildir"))
 		return err == nil && len(messages) >= n
-	})
+	}))
 	if len(messages) != n {
 		s.t.Fatalf("%d messages in the mailbox, want %d", len(messages), n)
 	}
 	return messages
+}
+
+// forMany is how long something may take that n messages have to be done for.
+func forMany(n int) time.Duration {
+	return host.Patience + time.Duration(n)*100*time.Millisecond
 }
 
 // remote starts a remote host and routes remote.example there.
