@@ -11,6 +11,7 @@ package reference
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/reqmail/reqmail/control"
 )
@@ -72,6 +73,17 @@ func (f File) Default() string {
 		return strconv.Itoa(d.Int)
 	}
 	return f.Absent
+}
+
+// Meaning says what a file or directory in control is for; ok is false where
+// nothing here reads it.
+func Meaning(name string) (meaning string, ok bool) {
+	for _, f := range Files {
+		if first, _, _ := strings.Cut(string(f.Name), "/"); first == name {
+			return f.Meaning, true
+		}
+	}
+	return "", false
 }
 
 // Variable is an environment variable that programs read.

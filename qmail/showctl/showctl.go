@@ -12,6 +12,7 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/ids"
 	"github.com/reqmail/reqmail/control"
+	"github.com/reqmail/reqmail/control/reference"
 	"github.com/reqmail/reqmail/queue"
 	"golang.org/x/sys/unix"
 )
@@ -204,7 +205,8 @@ func databaseState() string {
 	return "Modified recently enough; hopefully up to date.\n"
 }
 
-// unknown names the other files of the directory, in its own order.
+// unknown names the other files of the directory, in its own order. Of those
+// that are not qmail's but ours it says what they are for.
 func (p *printer) unknown(dir fdio.FD) {
 	buf := make([]byte, 8192)
 	for {
@@ -214,9 +216,14 @@ func (p *printer) unknown(dir fdio.FD) {
 		}
 		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
 		for _, name := range names {
-			if !known(name) {
-				put(p.w, "\n", name, ": I have no idea what this file does.\n")
+			if known(name) {
+				continue
 			}
+			meaning, ok := reference.Meaning(name)
+			if !ok {
+				meaning = "I have no idea what this file does."
+			}
+			put(p.w, "\n", name, ": ", meaning, "\n")
 		}
 	}
 }
