@@ -38,6 +38,7 @@ const failed = 111
 // client has gone. Exit codes: 0 after TERM; 100 for wrong usage; 111 if it
 // cannot start.
 func (h *Host) listen(args []string) int {
+	h.listens = true
 	o, ok := listenOptions(args)
 	if !ok {
 		return die(100, "usage: qmail-smtpd -l address:port [ -l ... ] [ -x rules.cdb ] [ -c max ] [ -C max ] [ -pH ]")

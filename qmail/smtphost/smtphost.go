@@ -37,6 +37,8 @@ type Host struct {
 	TLS func(env environ.List) smtpd.Security
 	// Filters gives sessions the filters that need libraries.
 	Filters func(home string, env environ.List) (filter.Chain, error)
+
+	listens bool // for many clients
 }
 
 // Run is qmail-smtpd; args is its command line. It returns the exit code.
@@ -127,6 +129,8 @@ func (h *Host) security(env environ.List) smtpd.Security {
 		return nil
 	case h.TLS != nil:
 		return h.TLS(env)
+	case h.listens:
+		return nil // the process must not become another for one of its clients
 	case ext.Available(home.Dir()):
 		return becoming{}
 	}

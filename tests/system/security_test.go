@@ -263,3 +263,17 @@ func TestCertificateRenewed(t *testing.T) {
 		t.Error("the old certificate is still shown")
 	}
 }
+
+// TestCertificateAppears: whether or not a qmail-smtpd that listened before
+// there was a certificate offers TLS, one client's STARTTLS must not end it.
+func TestCertificateAppears(t *testing.T) {
+	s := layOut(t)
+	addr := s.listening()
+	s.certificate()
+	for range 2 {
+		replies, err := talk(addr, "", "EHLO a", "STARTTLS")
+		if err != nil || len(replies) != 3 || replies[2][0] != '2' && replies[2] != "502 unimplemented (#5.5.1)" {
+			t.Errorf("got %q, %v", replies, err)
+		}
+	}
+}
