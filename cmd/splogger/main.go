@@ -18,9 +18,9 @@
 //
 // The second form, for hosts without syslog, appends them to FILE (an absolute
 // path), in the form in which syslog would ("Nov 22 17:01:28 host tag: …", local
-// time, see TZ), each with one write(2). The file is created with mode 0640 if
-// it is not there; the directory must let the user who runs splogger (qmaill)
-// do that. At a SIGHUP the file is opened anew, for logrotate's postrotate:
+// time, see TZ), each with one write(2). The file is created with mode 0640, less
+// the umask, if it is not there; the directory must let the user who runs
+// splogger (qmaill) do that. At a SIGHUP the file is opened anew, for logrotate's postrotate:
 //
 //	pkill -HUP -x splogger
 //
