@@ -31,7 +31,7 @@ var installed = map[string]struct {
 	"qmail-showctl": {0o755, "root"}, "qmail-smtpd": {0o755, "root"}, "qmail-start": {0o700, "root"},
 	"qmail-tcpok": {0o755, "root"}, "qmail-tcpto": {0o755, "root"}, "qreceipt": {0o755, "root"},
 	"qsmhook": {0o755, "root"}, "sendmail": {0o755, "root"}, "splogger": {0o711, "root"},
-	"reqmail-ext": {0o755, "root"}, "tcp-env": {0o755, "root"},
+	"reqmail": {0o755, "root"}, "reqmail-ext": {0o755, "root"}, "tcp-env": {0o755, "root"},
 }
 
 // accounts gives each account a number of its own where the caller may set

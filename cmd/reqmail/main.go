@@ -1,0 +1,101 @@
+// Reqmail manages a mail system of qmail's: it looks a host over, exchanges
+// the programs and puts them back.
+//
+// Synopsis:
+//
+//	reqmail [--home DIR] [--json] COMMAND [OPTIONS] [ARGUMENTS]
+//	reqmail help [COMMAND]
+//
+// It writes what it finds and does to standard output, a line each, or with
+// --json one JSON value; errors go to standard error. It leaves with 0 if all
+// is done and well, 1 if it is done but something is to be looked at, 2 for
+// wrong usage, 111 if it is not done. reqmail(8) has the commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/reqmail/reqmail/compat/home"
+)
+
+// The exit codes that every command has; migrate.Look is 1.
+const (
+	exitDone   = 0
+	exitUsage  = 2
+	exitFailed = 111
+)
+
+func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
+
+// run is the command with its arguments; it returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	app := &cli.App{
+		Name:                 "reqmail",
+		Usage:                "manage a mail system of qmail's",
+		Writer:               stdout,
+		ErrWriter:            stderr,
+		EnableBashCompletion: true,
+		HideVersion:          true,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "home", Value: home.Dir(), Usage: "qmail's `FOLDER`"},
+			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
+		},
+		Action:         noCommand,
+		Commands:       slices.Concat(hostCommands()),
+		ExitErrHandler: func(*cli.Context, error) {}, // tell does it
+		OnUsageError:   usageError,
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = usageError
+	}
+	return tell(app.RunContext(ctx, args), stderr)
+}
+
+// exit is an error that is nothing but an exit code: the command has said why.
+type exit int
+
+func (e exit) Error() string { return "exit code " + strconv.Itoa(int(e)) }
+
+// usage is an error of whoever typed the command.
+type usage struct{ text string }
+
+func (u usage) Error() string { return u.text }
+
+func usageError(_ *cli.Context, err error, _ bool) error { return usage{err.Error()} }
+
+// noCommand runs where the first argument is no command's name.
+func noCommand(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usage{"there is no command " + c.Args().First() + "; reqmail help lists them"}
+	}
+	return cli.ShowAppHelp(c)
+}
+
+// tell prints an error and returns the exit code for it.
+func tell(err error, stderr io.Writer) int {
+	var code exit
+	var wrong usage
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &code):
+		return int(code)
+	case errors.As(err, &wrong):
+		fmt.Fprintln(stderr, "reqmail: usage:", wrong.text)
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, "reqmail: fatal:", err)
+	return exitFailed
+}
