@@ -27,6 +27,7 @@ const (
 	Pairs    Format = "pairs"    // a list of key:value
 	Database Format = "database" // a cdb file
 	PEM      Format = "PEM"
+	Marker   Format = "marker"
 )
 
 // meanings explain the formats.
@@ -40,6 +41,7 @@ var meanings = [...]struct {
 	{Pairs, "A list whose entries have the form key:value; those without a colon are ignored. Keys are compared without regard to case, and of equal ones the last counts."},
 	{Database, "A cdb file, which a program makes of a list."},
 	{PEM, "Certificates and keys, as openssl writes them."},
+	{Marker, "It counts that the file exists; what is in it does not."},
 }
 
 // File is a control file.

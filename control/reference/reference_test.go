@@ -182,7 +182,7 @@ func readsEnvironment(d ast.Decl) (found bool) {
 			name = f.Sel.Name
 		}
 		switch strings.ToLower(name) {
-		case "getenv", "lookupenv", "lookup", "firstset", "first":
+		case "getenv", "lookupenv", "lookup", "firstset", "first", "number":
 			found = true
 		}
 		return true
