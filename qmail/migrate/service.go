@@ -25,11 +25,13 @@ type means struct {
 func (m means) String() string { return strings.Join(m.argv, " ") }
 
 // restartScript stops by an init script, waits for qmail-send, and starts. It
-// is a process of its own: were we killed in between, it still starts.
+// is a process of its own: were we killed in between, it still starts. A
+// qmail-send that has ended but that nobody has waited for, as in a container
+// without init, has no exe.
 const restartScript = `trap '' HUP INT PIPE
 "$0" stop
 n=0
-while [ "$1" -gt 0 ] && kill -0 "$1" 2>/dev/null && [ $n -lt "$2" ]; do sleep 1; n=$((n+1)); done
+while [ "$1" -gt 0 ] && [ -e "/proc/$1/exe" ] && [ $n -lt "$2" ]; do sleep 1; n=$((n+1)); done
 exec "$0" start`
 
 // findMeans looks for what starts qmail-send here. supervise comes first, for
