@@ -30,7 +30,7 @@ func deliver(t *testing.T, port int, control map[string]string) string {
 		Host: "y.example", Sender: "s@x.example", Recipients: []string{"r@y.example"},
 		Message: strings.NewReader("Subject: x\n\nbody\n"),
 		Config:  *config, Home: home, Libraries: remoteext.Libraries(home),
-		Resolver: remote.Zone{"A mx.example": {"127.0.0.1"}}.Serve(t),
+		Resolver: remote.Zone{"A mx.example": {"127.0.0.1"}, "A xn--bcher-kva.example": {"127.0.0.1"}}.Serve(t),
 	}
 	return d.Deliver()
 }
@@ -298,6 +298,18 @@ func TestAUTHReplies(t *testing.T) {
 		got := deliver(t, port, map[string]string{"smtproutes": ":mx.example:" + strconv.Itoa(port) + "|u|p"})
 		if want := "ZConnected to 127.0.0.1 but " + test.want + "\x00"; got != want {
 			t.Errorf("%s: got %q, want %q", test.name, got, want)
+		}
+	}
+}
+
+// TestInternationalNames: a relay's name that is not ASCII is looked up in its
+// form for DNS, where internationalised mail is switched on.
+func TestInternationalNames(t *testing.T) {
+	p := start(t, peer.Options{UTF8: true})
+	route := ":bücher.example:" + strconv.Itoa(p.Port)
+	for on, want := range map[string]string{"1": accepted, "0": "DSorry, I couldn't find any host named b??cher.example. (#5.1.2)\n"} {
+		if got := deliver(t, p.Port, map[string]string{"smtproutes": route, "smtputf8": on}); !strings.HasPrefix(got, want) {
+			t.Errorf("smtputf8 %s: got %q, want %q", on, got, want)
 		}
 	}
 }

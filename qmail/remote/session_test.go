@@ -19,6 +19,12 @@ type script []string
 // qmail-remote's output and what the server read.
 func converse(t *testing.T, s script, message string, recipients ...string) (output, read string) {
 	t.Helper()
+	return converseWith(t, &Delivery{}, s, message, recipients...)
+}
+
+// converseWith completes the delivery.
+func converseWith(t *testing.T, d *Delivery, s script, message string, recipients ...string) (output, read string) {
+	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -30,9 +36,7 @@ func converse(t *testing.T, s script, message string, recipients ...string) (out
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Delivery{
-		Sender: "s@x.example", Recipients: recipients, Message: strings.NewReader(message),
-	}
+	d.Sender, d.Recipients, d.Message = "s@x.example", recipients, strings.NewReader(message)
 	x := newExchange(d)
 	x.conn = client
 	timeout := time.Minute
