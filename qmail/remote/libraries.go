@@ -3,8 +3,6 @@ package remote
 import (
 	"io"
 	"time"
-
-	"github.com/reqmail/reqmail/compat/ext"
 )
 
 // Libraries is what only the second binary can do. Each function may be nil.
@@ -31,12 +29,6 @@ type Libraries struct {
 func (d *Delivery) needsLibraries() bool {
 	r, routed := d.route()
 	return routed && (r.port == smtpsPort || r.User != "") || d.international()
-}
-
-// canSecure reports whether TLS can be had: from this program or by becoming
-// the second binary.
-func (d *Delivery) canSecure() bool {
-	return d.Libraries != nil && d.Libraries.TLS != nil || d.Libraries == nil && ext.Available(d.Home)
 }
 
 // TLSOptions is how TLS is to begin.

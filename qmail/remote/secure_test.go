@@ -2,14 +2,17 @@ package remote_test
 
 import (
 	"crypto/tls"
+	"io"
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/reqmail/reqmail/qmail/remote"
 	"github.com/reqmail/reqmail/qmail/remoteext"
+	"github.com/reqmail/reqmail/tests/host"
 	"github.com/reqmail/reqmail/tests/peer"
 )
 
@@ -239,6 +242,58 @@ func TestTLSFromFirstByte(t *testing.T) {
 			t.Errorf("without TLS: %+v", mail)
 		}
 	}
+}
+
+// TestOpenSSL: the other side is somebody else's TLS.
+func TestOpenSSL(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("no openssl here")
+	}
+	free, err := net.Listen("tcp4", "127.0.0.1:465")
+	if err != nil {
+		t.Skip(err)
+	}
+	free.Close()
+	a := authority(t)
+	text, err := peer.PEM(a.issue("mx.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := t.TempDir() + "/server.pem"
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command("openssl", "s_server", "-quiet", "-accept", "127.0.0.1:465", "-cert", file, "-naccept", "1", "-tls1_2")
+	in, err := server.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	if err := host.Until("openssl to listen", func() bool { return listening("127.0.0.1:465") }); err != nil {
+		t.Fatal(err)
+	}
+	// s_server reads this when a client is there; that does not look at when
+	// answers come.
+	if _, err := io.WriteString(in, "220 hi\n250 ok\n250 ok\n250 ok\n354 go\n250 got it\n"); err != nil {
+		t.Fatal(err)
+	}
+	got := deliver(t, 465, map[string]string{"tlshosts/mx.example.pem": string(a.PEM())})
+	if want := accepted + "got it\n\x00"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// listening reports whether somebody listens, without connecting: a server
+// for one client would be spent.
+func listening(address string) bool {
+	l, err := net.Listen("tcp4", address)
+	if err == nil {
+		l.Close()
+	}
+	return err != nil
 }
 
 func TestAUTH(t *testing.T) {
