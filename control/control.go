@@ -50,7 +50,15 @@ const (
 
 // Control files of the deployed patches.
 const (
+	AuthSenders      Name = "authsenders"
+	BindRoutes       Name = "bindroutes"
+	DomainBindings   Name = "domainbindings"
+	DomainIPs        Name = "domainips"
+	HeloHosts        Name = "helohosts"
+	OutgoingIP       Name = "outgoingip"
+	SenderIPs        Name = "senderips"
 	SMTPUTF8         Name = "smtputf8"
+	TLSClientCiphers Name = "tlsclientciphers"
 	TLSClients       Name = "tlsclients"
 	TLSServerCiphers Name = "tlsserverciphers"
 )
@@ -59,8 +67,11 @@ const (
 const (
 	// ConcurrencySpawn is how many deliveries at a time a spawner offers.
 	ConcurrencySpawn Name = "concurrencyspawn"
-	// TLSMinimum is the lowest version of TLS that qmail-smtpd speaks.
+	// TLSMinimum is the lowest version of TLS that qmail-smtpd and
+	// qmail-remote speak.
 	TLSMinimum Name = "tlsminimum"
+	// TLSRemote is whether qmail-remote uses STARTTLS where it is offered.
+	TLSRemote Name = "tlsremote"
 )
 
 // Default is what stands in for a missing file.

@@ -6,10 +6,19 @@
 // of host, or where control/smtproutes says. For each recipient it prints a
 // letter r (accepted), h or s (refused for good, or for now) and a text, then
 // for the message K, Z or D (sent, not yet, failed) and a text, each ended by
-// a NUL. Control files: helohost, me, smtproutes, timeoutconnect,
-// timeoutremote. Name servers: /etc/resolv.conf, RES_OPTIONS. Hosts that did
-// not answer are kept in queue/lock/tcpto and, if it is there, tcpto6. The exit
-// code is 0 always: the output is the answer.
+// a NUL. The exit code is 0 always: the output is the answer.
+//
+// Control files: helohost, me, timeoutconnect, timeoutremote, smtputf8; where
+// mail goes: smtproutes, authsenders, both with a user and a password if the
+// relay wants them; this host's address and name: outgoingip (the environment
+// variable OUTGOINGIP goes before it), bindroutes, senderips, domainbindings,
+// domainips, helohosts; TLS: tlsremote, tlsminimum, tlsclientciphers,
+// clientcert.pem, tlshosts/HOST.pem, tlshosts/exhaustivelist,
+// notlshosts/HOST. Name servers: /etc/resolv.conf, RES_OPTIONS. Hosts that did
+// not answer are kept in queue/lock/tcpto and, if it is there, tcpto6.
+//
+// TLS, logging in and names that are not ASCII need bin/reqmail-ext, which the
+// program becomes. Without it hosts' offers of TLS are passed over.
 package main
 
 import (
@@ -28,6 +37,6 @@ func main() { program.Main("qmail-remote", bug, run) }
 
 func run() int {
 	program.IgnorePipe()
-	remote.Run(os.Args[1:], home.Dir(), fdio.FD(0), fdio.FD(1))
+	remote.Run(os.Args[1:], home.Dir(), fdio.FD(0), fdio.FD(1), nil)
 	return 0
 }

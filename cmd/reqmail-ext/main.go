@@ -1,7 +1,7 @@
-// Reqmail-ext is qmail-smtpd with everything that needs a cryptographic
-// library. It has no use of its own: the program becomes it when it needs to,
-// and stays as it is where this one is not installed. Started by hand it says
-// so and leaves with 100.
+// Reqmail-ext is qmail-smtpd and qmail-remote with everything that needs a
+// cryptographic library. It has no use of its own: a program becomes it when
+// it needs to, and stays as it is where this one is not installed. Started by
+// hand it says so and leaves with 100.
 package main
 
 import (
@@ -11,19 +11,26 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/program"
+	"github.com/reqmail/reqmail/qmail/remote"
+	"github.com/reqmail/reqmail/qmail/remoteext"
 	"github.com/reqmail/reqmail/qmail/smtpd"
 	"github.com/reqmail/reqmail/qmail/smtphost"
 	"github.com/reqmail/reqmail/qmail/smtptls"
 )
 
-const notByHand = 100
+const (
+	notByHand = 100
+	remoteBug = 111 // qmail-rspawn takes it for a temporary failure
+)
 
 func main() {
 	switch ext.Role() {
 	case smtphost.Role:
 		program.Main(smtphost.Role, int(smtpd.Lost), runSMTPD)
+	case remote.Role:
+		program.Main(remote.Role, remoteBug, runRemote)
 	default:
-		_, _ = fdio.FD(2).WriteString("reqmail-ext: fatal: qmail-smtpd starts this program when it needs it\n")
+		_, _ = fdio.FD(2).WriteString("reqmail-ext: fatal: other programs start this one when they need it\n")
 		os.Exit(notByHand)
 	}
 }
@@ -32,4 +39,10 @@ func runSMTPD() int {
 	program.IgnorePipe()
 	host := &smtphost.Host{Whole: true, TLS: smtptls.New(home.Dir()).For}
 	return host.Run(os.Args)
+}
+
+func runRemote() int {
+	program.IgnorePipe()
+	remote.Run(os.Args[1:], home.Dir(), fdio.FD(0), fdio.FD(1), remoteext.Libraries(home.Dir()))
+	return 0
 }

@@ -38,11 +38,15 @@ func Become(home, role string, more ...string) error {
 }
 
 // Role returns the program that this process is to be, if it is the second
-// binary and was started by Become, takes over its limits and removes the
-// variables.
+// binary and was started by Become, takes over its limits and its name in
+// process lists, and removes the variables.
 func Role() string {
 	role := os.Getenv(Variable)
 	_ = os.Unsetenv(Variable)
+	if role != "" {
+		// ps(1) and pidof(8) work without it as well, by the arguments.
+		_ = os.WriteFile("/proc/self/comm", []byte(role), 0)
+	}
 	limits.Adopt()
 	return role
 }

@@ -25,6 +25,7 @@ var Variables = [...]Variable{
 	{"MAILUSER", "qmail-inject", "User in the From field, where QMAILUSER is not set."},
 	{"NAME", "qmail-inject", "Full name in the From field, where QMAILNAME and MAILNAME are not set."},
 	{"NEWSENDER", "forward", "Envelope sender of what is forwarded; set by qmail-local."},
+	{"OUTGOINGIP", "qmail-remote", "Overrides control/outgoingip."},
 	{"PATH", "qmail-start qmail-rspawn qmail-popup qmail-smtpd tcp-env", "Where programs are looked for that are named without a slash."},
 	{"PROTO", "tcp-env sendmail", "If it is TCP, the connection is described already."},
 	{"QMAILDEFAULTDOMAIN", "qmail-inject", "Overrides control/defaultdomain."},

@@ -51,9 +51,9 @@ func (c *fragile) SetWriteDeadline(at time.Time) error {
 // whether the dot behind it was on its way.
 func TestBrokenWrites(t *testing.T) {
 	const (
-		died     = "ZConnected to IP but connection died. (#4.4.2)\n"
-		doubtful = "ZConnected to IP but connection died. Possible duplicate! (#4.4.2)\n"
-		accepted = "KIP accepted message.\nRemote host said: 250 f\n"
+		died     = "ZConnected to 192.0.2.1 but connection died. (#4.4.2)\n"
+		doubtful = "ZConnected to 192.0.2.1 but connection died. Possible duplicate! (#4.4.2)\n"
+		accepted = "K192.0.2.1 accepted message.\nRemote host said: 250 f\n"
 	)
 	short, long := "x\n", strings.Repeat("x\n", 1500)
 	for _, test := range []struct {
@@ -75,9 +75,11 @@ func TestBrokenWrites(t *testing.T) {
 	} {
 		conn := &fragile{Reader: strings.NewReader("220 a\r\n250 b\r\n250 c\r\n250 d\r\n354 e\r\n250 f\r\n"), writesLeft: test.writes}
 		d := &Delivery{Sender: "s@x", Recipients: []string{"r@y"}, Message: strings.NewReader(test.message)}
-		r := report{partner: "IP"}
-		res := d.converse(NewSession(conn, time.Minute), &r)
-		if got := string(r.out) + string(res.letter) + res.text; got != test.want {
+		d.Config.Timeout = time.Minute
+		x := newExchange(d)
+		x.conn = conn
+		res := x.run()
+		if got := string(x.out) + string(res.letter) + res.text; got != test.want {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 		if conn.reads != conn.readDeadlines || conn.writes != conn.writeDeadlines {
@@ -100,7 +102,10 @@ func TestUnfinishedMessage(t *testing.T) {
 	} {
 		conn := &fragile{Reader: strings.NewReader("220 a\r\n250 b\r\n250 c\r\n250 d\r\n354 e\r\n250 f\r\n"), writesLeft: 100}
 		d := &Delivery{Sender: "s@x", Recipients: []string{"r@y"}, Message: test.message}
-		if res := d.converse(NewSession(conn, time.Minute), &report{}); res != test.want {
+		d.Config.Timeout = time.Minute
+		x := newExchange(d)
+		x.conn = conn
+		if res := x.run(); res != test.want {
 			t.Errorf("%s: got %q", test.name, res.text)
 		}
 		if conn.writes != 4 { // EHLO, MAIL, RCPT, DATA

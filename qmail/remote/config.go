@@ -2,6 +2,7 @@ package remote
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"github.com/reqmail/reqmail/control"
@@ -13,10 +14,37 @@ type Config struct {
 	ConnectTimeout time.Duration
 	Timeout        time.Duration // of each read and write
 	Routes         control.Map   // smtproutes
+	AuthSenders    control.Map
+	Sources        Sources
+	STARTTLS       STARTTLS
+	SMTPUTF8       bool
 }
 
-// errNoName says that the host has no name to greet with.
-var errNoName = errors.New("neither helohost nor me")
+// STARTTLS is what becomes of a host's offer of TLS.
+type STARTTLS int
+
+// The words of control/tlsremote.
+const (
+	Fallback   STARTTLS = iota // take it, go on in the clear if that fails
+	NoFallback                 // take it, defer the message if that fails
+	Off                        // let it be
+)
+
+var startTLSWords = map[string]STARTTLS{"": Fallback, "fallback": Fallback, "nofallback": NoFallback, "off": Off}
+
+// Sources are the files that choose this host's address, and its name, for a
+// connection.
+type Sources struct {
+	SenderIPs, DomainBindings, DomainIPs, HeloHosts control.Map // by sender
+	BindRoutes                                      control.Map // by the recipients' domain
+	OutgoingIP                                      []string    // its lines
+}
+
+var (
+	// errNoName says that the host has no name to greet with.
+	errNoName = errors.New("neither helohost nor me")
+	errWord   = errors.New("unknown word in tlsremote")
+)
 
 // ReadConfig reads the control directory at path.
 func ReadConfig(path string) (*Config, error) {
@@ -24,29 +52,68 @@ func ReadConfig(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	timeout, err := d.Int(control.TimeoutRemote)
-	if err != nil {
-		return nil, err
+	r := reader{dir: d}
+	c := &Config{
+		ConnectTimeout: time.Duration(r.number(control.TimeoutConnect)) * time.Second,
+		Timeout:        time.Duration(r.number(control.TimeoutRemote)) * time.Second,
+		Routes:         r.pairs(control.SMTPRoutes),
+		AuthSenders:    r.pairs(control.AuthSenders),
+		SMTPUTF8:       r.number(control.SMTPUTF8) != 0,
+		Sources: Sources{
+			SenderIPs:      r.pairs(control.SenderIPs),
+			DomainBindings: r.pairs(control.DomainBindings),
+			DomainIPs:      r.pairs(control.DomainIPs),
+			HeloHosts:      r.pairs(control.HeloHosts),
+			BindRoutes:     r.pairs(control.BindRoutes),
+			OutgoingIP:     r.list(control.OutgoingIP),
+		},
 	}
-	connect, err := d.Int(control.TimeoutConnect)
-	if err != nil {
-		return nil, err
+	var named, known bool
+	c.HeloHost, named = r.line(control.HeloHost)
+	word, _ := r.line(control.TLSRemote)
+	c.STARTTLS, known = startTLSWords[word]
+	if ip, ok := os.LookupEnv("OUTGOINGIP"); ok {
+		c.Sources.OutgoingIP = []string{ip}
 	}
-	helo, ok, err := d.Line(control.HeloHost)
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
+	switch {
+	case r.err != nil:
+		return nil, r.err
+	case !named:
 		return nil, errNoName
+	case !known:
+		return nil, errWord
 	}
-	routes, _, err := d.List(control.SMTPRoutes)
-	if err != nil {
-		return nil, err
-	}
-	return &Config{
-		HeloHost:       helo,
-		ConnectTimeout: time.Duration(connect) * time.Second,
-		Timeout:        time.Duration(timeout) * time.Second,
-		Routes:         control.Pairs(routes),
-	}, nil
+	return c, nil
 }
+
+// reader reads control files and remembers the first error.
+type reader struct {
+	dir *control.Dir
+	err error
+}
+
+func (r *reader) failed(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+func (r *reader) line(name control.Name) (string, bool) {
+	line, ok, err := r.dir.Line(name)
+	r.failed(err)
+	return line, ok
+}
+
+func (r *reader) number(name control.Name) int {
+	n, err := r.dir.Int(name)
+	r.failed(err)
+	return n
+}
+
+func (r *reader) list(name control.Name) []string {
+	list, _, err := r.dir.List(name)
+	r.failed(err)
+	return list
+}
+
+func (r *reader) pairs(name control.Name) control.Map { return control.Pairs(r.list(name)) }

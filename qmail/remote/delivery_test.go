@@ -35,7 +35,7 @@ func qmailHome(t *testing.T, control map[string]string) string {
 
 func output(home string, args ...string) string {
 	var out bytes.Buffer
-	Run(args, home, strings.NewReader("x\n"), &out)
+	Run(args, home, strings.NewReader("x\n"), &out, nil)
 	return out.String()
 }
 

@@ -1,5 +1,7 @@
 package remote
 
+import "github.com/reqmail/reqmail/control"
+
 // report is qmail-remote's output: for each recipient, if the conversation
 // comes that far, a chunk that begins with r, h or s, then one for the message
 // that begins with K, Z or D. A NUL ends each. It is kept until it is whole.
@@ -52,6 +54,11 @@ var (
 		"it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n"}
 )
 
+// badAddress is the result for a control file whose address is none.
+func badAddress(file control.Name) *result {
+	return &result{'Z', "invalid ipaddr in control/" + string(file) + " (#4.3.0)\n"}
+}
+
 // noHost is the result for a domain that does not exist. What is not
 // printable ASCII in its name is hidden.
 func noHost(name string) *result {
@@ -78,6 +85,11 @@ func (r *report) doubtful() *result {
 // said is a result with the host's own words.
 func (r *report) said(letter byte, before, after string, reply Reply) *result {
 	return &result{letter, before + r.partner + after + ".\nRemote host said: " + reply.Text}
+}
+
+// noUnicode is the result where an address is beyond the host.
+func (r *report) noUnicode() *result {
+	return &result{'D', "Connected to " + r.partner + " but server does not support internationalized email addresses.\n"}
 }
 
 // givingUp is the result where nobody is left to send the message to.

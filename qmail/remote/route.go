@@ -1,43 +1,58 @@
 package remote
 
 import (
+	"encoding/base64"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/reqmail/reqmail/compat/resolver"
 	"github.com/reqmail/reqmail/compat/socket"
 	"github.com/reqmail/reqmail/control"
 )
 
-// smtpPort is where mail exchangers listen (RFC 5321 2.3.5).
-const smtpPort = 25
+// Ports with a meaning.
+const (
+	smtpPort  = 25  // where mail exchangers listen (RFC 5321 2.3.5)
+	smtpsPort = 465 // TLS begins with the first byte (RFC 8314 3.3)
+)
 
-// route is an entry of smtproutes.
+// route is an entry of smtproutes or authsenders.
 type route struct {
 	host string // a name or an address literal
 	port uint16
+	Credentials
 }
 
-// findRoute looks a domain up in smtproutes: itself, its suffixes that begin
-// at a dot, the empty key. A route without a host says: by MX, as usual.
-func findRoute(routes control.Map, domain string) (route, bool) {
-	for i := 0; i <= len(domain); i++ {
-		if i != 0 && i != len(domain) && domain[i] != '.' {
-			continue
-		}
-		if value, ok := routes.Get(domain[i:]); ok {
-			return parseRoute(value)
+// route returns the relay that takes the message: what authsenders says about
+// the sender goes before what smtproutes says about the domain. A route
+// without a host says: by MX, as usual.
+func (d *Delivery) route() (route, bool) {
+	if value, ok := bySender(d.Config.AuthSenders, d.Sender); ok {
+		if r, routed := parseRoute(value); routed {
+			return r, true
 		}
 	}
-	return route{}, false
+	return findRoute(d.Config.Routes, d.Host)
 }
 
-// parseRoute parses "relay", "relay:port" or "[IPv6 address]:port". An empty
-// relay is none.
+// findRoute looks a domain up in smtproutes.
+func findRoute(routes control.Map, domain string) (route, bool) {
+	value, ok := byDomain(routes, domain)
+	if !ok {
+		return route{}, false
+	}
+	return parseRoute(value)
+}
+
+// parseRoute parses "relay", "relay:port" or "[IPv6 address]:port", with
+// "|user|password" behind it where the relay wants to know who sends, or in
+// the older form " user password", in base64. An empty relay is none.
 func parseRoute(value string) (route, bool) {
+	value, login := cutCredentials(value)
 	host, port, hasPort := strings.Cut(value, ":")
 	if strings.HasPrefix(value, "[") {
 		if end := strings.IndexByte(value, ']'); end >= 0 && strings.Contains(value[:end], ":") {
@@ -45,7 +60,7 @@ func parseRoute(value string) (route, bool) {
 			port, hasPort = strings.CutPrefix(value[end+1:], ":")
 		}
 	}
-	r := route{host: host, port: smtpPort}
+	r := route{host: host, port: smtpPort, Credentials: login}
 	if hasPort {
 		n, _ := control.Number(port) // a port that is none is 0: no connection
 		r.port = uint16(n)
@@ -53,38 +68,77 @@ func parseRoute(value string) (route, bool) {
 	return r, host != "" || value != ""
 }
 
+func cutCredentials(value string) (relay string, login Credentials) {
+	if relay, rest, ok := strings.Cut(value, "|"); ok {
+		user, password, _ := strings.Cut(rest, "|")
+		return relay, Credentials{user, password}
+	}
+	if f := strings.Fields(value); len(f) == 3 {
+		return f[0], Credentials{fromBase64(f[1]), fromBase64(f[2])}
+	}
+	return value, login
+}
+
+// fromBase64 decodes a word, or leaves it as it is where it does not look like
+// text in base64: who writes such a file by hand may not have encoded it.
+func fromBase64(word string) string {
+	text, err := base64.StdEncoding.DecodeString(word)
+	if err != nil || len(text) == 0 || !utf8.Valid(text) {
+		return word
+	}
+	for _, c := range text {
+		if c < ' ' {
+			return word
+		}
+	}
+	return string(text)
+}
+
 // target is an address to try.
 type target struct {
 	addr netip.Addr
+	port uint16
+	name string // of the host in DNS; empty where only the address is known
 	pref int
+
+	login Credentials
 }
 
-// targets returns the addresses to try, best first, and the port.
-func (d *Delivery) targets(own *socket.Host) ([]target, uint16, *result) {
+// targets returns the addresses to try, best first.
+func (d *Delivery) targets(own *socket.Host) ([]target, *result) {
 	l := lookup{resolver: d.Resolver, ipv6: own.IPv6}
-	r, routed := findRoute(d.Config.Routes, d.Host)
-	name, port := d.Host, uint16(smtpPort)
-	if routed {
-		name, port = r.host, r.port
+	r, routed := d.route()
+	if !routed {
+		r = route{host: d.Host, port: smtpPort}
+	}
+	name, res := d.inDNS(r.host)
+	switch {
+	case res != nil:
+		return nil, res
+	case routed:
 		l.host(name, 0)
-	} else {
+	default:
 		l.exchangers(name)
 	}
 	switch {
 	case l.notFound:
-		return nil, 0, noHost(name)
+		return nil, noHost(name)
 	case len(l.found) == 0 && l.temporary:
-		return nil, 0, resDNS
+		return nil, resDNS
 	case len(l.found) == 0:
-		return nil, 0, resNoMX
-	case routed:
-		return l.found, port, nil
+		return nil, resNoMX
+	}
+	for i := range l.found {
+		l.found[i].port, l.found[i].login = r.port, r.Credentials
+	}
+	if routed {
+		return l.found, nil
 	}
 	better := betterThanUs(l.found, own)
 	if len(better) == 0 {
-		return nil, 0, resAmbiguousMX
+		return nil, resAmbiguousMX
 	}
-	return better, port, nil
+	return better, nil
 }
 
 // betterThanUs drops what is not preferred to this host itself: mail would
@@ -119,7 +173,7 @@ type lookup struct {
 // host adds the addresses of one host, or the address that its name is.
 func (l *lookup) host(name string, pref int) {
 	if addr, ok := socket.ParseHost(name); ok {
-		l.found = append(l.found, target{addr, 0})
+		l.found = append(l.found, target{addr: addr})
 		return
 	}
 	addrs, err := l.resolver.A(name)
@@ -132,7 +186,7 @@ func (l *lookup) host(name string, pref int) {
 		temporary = temporary || err == resolver.ErrTemporary
 	}
 	for _, a := range addrs {
-		l.found = append(l.found, target{a, pref})
+		l.found = append(l.found, target{addr: a, name: name, pref: pref})
 	}
 	if len(addrs) == 0 {
 		l.notFound = l.notFound || absent
@@ -144,7 +198,7 @@ func (l *lookup) host(name string, pref int) {
 // preferred ones in random order; of the domain itself where it has none.
 func (l *lookup) exchangers(domain string) {
 	if addr, ok := socket.ParseHost(domain); ok {
-		l.found = append(l.found, target{addr, 0})
+		l.found = append(l.found, target{addr: addr})
 		return
 	}
 	list, err := l.resolver.MX(domain)

@@ -19,15 +19,15 @@ func TestFindRoute(t *testing.T) {
 		want   route
 		routed bool
 	}{
-		{"a.example", route{"relay.example", 25}, true},
-		{"A.Example", route{"relay.example", 25}, true},
+		{"a.example", route{host: "relay.example", port: 25}, true},
+		{"A.Example", route{host: "relay.example", port: 25}, true},
 		{"sub.a.example", route{}, false}, // a name without a dot before it stands for itself
-		{"x.b.example", route{"10.0.0.1", 2525}, true},
-		{"b.example", route{}, false},              // a dot before it: below it only
-		{"direct.b.example", route{"", 25}, false}, // an exception
-		{"c.example", route{"[2001:db8::1]", 26}, true},
-		{"d.example", route{"relay", 0}, true}, // no number is port 0, which nobody listens to
-		{"e.example", route{"[10.0.0.2]", 25}, true},
+		{"x.b.example", route{host: "10.0.0.1", port: 2525}, true},
+		{"b.example", route{}, false},                          // a dot before it: below it only
+		{"direct.b.example", route{host: "", port: 25}, false}, // an exception
+		{"c.example", route{host: "[2001:db8::1]", port: 26}, true},
+		{"d.example", route{host: "relay", port: 0}, true}, // no number is port 0, which nobody listens to
+		{"e.example", route{host: "[10.0.0.2]", port: 25}, true},
 	} {
 		got, routed := findRoute(routes, test.domain)
 		if routed != test.routed || routed && got != test.want {
@@ -69,10 +69,10 @@ func TestBetterThanUs(t *testing.T) {
 		targets []target
 		want    int
 	}{
-		{"not among them", []target{{a, 10}, {b, 20}}, 2},
-		{"in between", []target{{a, 10}, {me, 20}, {b, 20}, {b, 30}}, 1},
-		{"best", []target{{me, 10}, {a, 10}, {b, 20}}, 0},
-		{"unspecified is this host", []target{{netip.IPv4Unspecified(), 5}, {a, 10}}, 0},
+		{"not among them", []target{{addr: a, pref: 10}, {addr: b, pref: 20}}, 2},
+		{"in between", []target{{addr: a, pref: 10}, {addr: me, pref: 20}, {addr: b, pref: 20}, {addr: b, pref: 30}}, 1},
+		{"best", []target{{addr: me, pref: 10}, {addr: a, pref: 10}, {addr: b, pref: 20}}, 0},
+		{"unspecified is this host", []target{{addr: netip.IPv4Unspecified(), pref: 5}, {addr: a, pref: 10}}, 0},
 	} {
 		if got := betterThanUs(test.targets, own); len(got) != test.want {
 			t.Errorf("%s: got %v, want %d of them", test.name, got, test.want)

@@ -17,15 +17,16 @@ type Connection interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// Session is an SMTP conversation (RFC 5321) with one host: a method for each
-// command, which returns the host's reply. Any number of messages may follow
-// each other. It does not judge replies.
+// Session is an SMTP conversation (RFC 5321) with one host: commands, and the
+// host's replies. Any number of messages may follow each other. It does not
+// judge replies.
 //
 // An error says that the connection broke or fell silent: the session is over.
 type Session struct {
-	in   *bufio.Reader
-	out  *bufio.Writer
-	over bool
+	in         *bufio.Reader
+	out        *bufio.Writer
+	over       bool
+	extensions map[string]string // by keyword, in capitals
 }
 
 // outSize is how many bytes are collected before they are written, as many as
@@ -72,23 +73,46 @@ func (s *Session) Greeting() (Reply, error) { return s.reply() }
 func (s *Session) Hello(name string) (Reply, error) {
 	r, err := s.command("EHLO ", name, "")
 	if err == nil && r.Code >= 500 && r.Code <= 504 {
+		s.extensions = nil
 		return s.command("HELO ", name, "")
 	}
+	s.extensions = parseExtensions(r)
 	return r, err
 }
 
-// Mail names the sender of a message, who may be empty.
-func (s *Session) Mail(sender string) (Reply, error) {
-	return s.command("MAIL FROM:<", path(sender), ">")
+// Extension reports whether the host offers an extension, and returns its
+// parameters.
+func (s *Session) Extension(keyword string) (parameters string, ok bool) {
+	parameters, ok = s.extensions[keyword]
+	return parameters, ok
 }
 
-// Rcpt names a recipient of the message.
-func (s *Session) Rcpt(recipient string) (Reply, error) {
-	return s.command("RCPT TO:<", path(recipient), ">")
+// parseExtensions reads the answer to EHLO: a keyword on each line but the
+// first (RFC 5321 4.1.1.1). Old hosts say "AUTH=" too.
+func parseExtensions(r Reply) map[string]string {
+	const textAt = len("250-")
+	extensions := map[string]string{}
+	first := true
+	for line := range strings.Lines(r.Text) {
+		if line = strings.TrimSpace(line); !first && len(line) > textAt {
+			line = line[textAt:]
+			end := strings.IndexAny(line+" ", " =")
+			keyword, parameters := strings.ToUpper(line[:end]), line[min(end+1, len(line)):]
+			if said, twice := extensions[keyword]; twice {
+				parameters = said + " " + parameters
+			}
+			extensions[keyword] = parameters
+		}
+		first = false
+	}
+	return extensions
 }
 
-// Data asks to send the message.
-func (s *Session) Data() (Reply, error) { return s.command("DATA", "", "") }
+// StartTLS asks to begin TLS (RFC 3207).
+func (s *Session) StartTLS() (Reply, error) { return s.command("STARTTLS", "", "") }
+
+// unread reports whether the host has said more than was asked for.
+func (s *Session) unread() bool { return s.in.Buffered() > 0 }
 
 // Text sends the message, all but the dot at its end. The errors
 // errPartialLine and errMessage are the message's. They end the session all
@@ -120,10 +144,21 @@ func (s *Session) command(verb, argument, end string) (Reply, error) {
 }
 
 func (s *Session) send(verb, argument, end string) error {
-	_, err := s.out.WriteString(verb + argument + end + "\r\n")
-	if err == nil {
-		err = s.out.Flush()
+	if err := s.put(verb + argument + end); err != nil {
+		return err
 	}
+	return s.flush()
+}
+
+// put writes a command that flush will send.
+func (s *Session) put(command string) error {
+	_, err := s.out.WriteString(command + "\r\n")
+	s.over = s.over || err != nil
+	return err
+}
+
+func (s *Session) flush() error {
+	err := s.out.Flush()
 	s.over = s.over || err != nil
 	return err
 }

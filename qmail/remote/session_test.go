@@ -3,6 +3,7 @@ package remote
 import (
 	"bufio"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +19,12 @@ type script []string
 // qmail-remote's output and what the server read.
 func converse(t *testing.T, s script, message string, recipients ...string) (output, read string) {
 	t.Helper()
+	return converseWith(t, &Delivery{}, s, message, recipients...)
+}
+
+// converseWith completes the delivery.
+func converseWith(t *testing.T, d *Delivery, s script, message string, recipients ...string) (output, read string) {
+	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -29,18 +36,25 @@ func converse(t *testing.T, s script, message string, recipients ...string) (out
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Delivery{
-		Sender: "s@x.example", Recipients: recipients, Message: strings.NewReader(message),
-		Config: Config{HeloHost: "me.example"},
-	}
-	r := report{partner: "192.0.2.1"}
+	d.Sender, d.Recipients, d.Message = "s@x.example", recipients, strings.NewReader(message)
+	x := newExchange(d)
+	x.conn = client
 	timeout := time.Minute
 	if slices.Contains(s, "silence") {
 		timeout = 20 * time.Millisecond
 	}
-	res := d.converse(NewSession(client, timeout), &r)
+	d.Config.Timeout = timeout
+	res := x.run()
 	client.Close()
-	return string(r.out) + string(res.letter) + res.text, <-got
+	return string(x.out) + string(res.letter) + res.text, <-got
+}
+
+// newExchange begins a delivery to 192.0.2.1, whose name is unknown.
+func newExchange(d *Delivery) *exchange {
+	return &exchange{
+		Delivery: d, report: &report{}, source: source{helo: "me.example"},
+		target: target{addr: netip.MustParseAddr("192.0.2.1"), port: smtpPort},
+	}
 }
 
 func serve(listener net.Listener, s script) string {
@@ -129,7 +143,7 @@ func TestGreeting(t *testing.T) {
 		script script
 		want   string
 	}{
-		{"EHLO", append(script{"220 hi\r\n", "<", "250-hi\r\n250 SIZE\r\n"}, rest...), "EHLO me.example\r\nMAIL FROM:<s@x.example>\r\nRCPT TO:<"},
+		{"EHLO", append(script{"220 hi\r\n", "<", "250-hi\r\n250 SIZE\r\n"}, rest...), "EHLO me.example\r\nMAIL FROM:<s@x.example> SIZE=3\r\nRCPT TO:<"},
 		{"HELO", append(script{"220 hi\r\n", "<", "502 what\r\n", "<", "250 ok\r\n"}, rest...), "EHLO me.example\r\nHELO me.example\r\nMAIL FROM:"},
 		{"refused for itself", script{"220 hi\r\n", "<", "550 not you\r\n"}, "EHLO me.example\r\nQUIT\r\n"},
 	} {

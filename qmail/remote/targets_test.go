@@ -137,10 +137,11 @@ func TestTargets(t *testing.T) {
 	} {
 		d := &Delivery{Host: test.host, Resolver: dns.serve(t)}
 		d.Config.Routes = control.Pairs(control.ParseList(test.routes))
-		targets, port, res := d.targets(test.own)
+		targets, res := d.targets(test.own)
+		var port uint16
 		var got []string
 		for _, target := range targets {
-			got = append(got, target.addr.String())
+			got, port = append(got, target.addr.String()), target.port
 		}
 		if !slices.Equal(got, test.want) || port != test.port || !reflect.DeepEqual(res, test.res) {
 			t.Errorf("%s, routes %q: got %v, port %d, %v, want %v, %d, %v", test.host, test.routes, got, port, res, test.want, test.port, test.res)

@@ -144,7 +144,7 @@ func TestFiles(t *testing.T) {
 		{"database alone", map[string]string{"morercpthosts.cdb": ""},
 			"\nmorercpthosts.cdb: Oops! morercpthosts.cdb exists but morercpthosts doesn't.\n\n"},
 		{"unknown", map[string]string{"defaultdelivery": "x"}, "\ndefaultdelivery: I have no idea what this file does.\n"},
-		{"of a patch", map[string]string{"tlsminimum": "1.3"}, "\ntlsminimum: Lowest version of TLS that clients may speak: 1.0, 1.1, 1.2 or 1.3.\n"},
+		{"of a patch", map[string]string{"tlsminimum": "1.3"}, "\ntlsminimum: Lowest version of TLS to speak with clients and other hosts: 1.0, 1.1, 1.2 or 1.3.\n"},
 		{"our own", map[string]string{"concurrencyspawn": "300"}, "\nconcurrencyspawn: Silent concurrency limit becomes 300.\n"},
 	}
 	for _, test := range tests {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/reqmail/reqmail/compat/environ"
+	"github.com/reqmail/reqmail/compat/openssl"
 	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/qmail/smtpd"
 )
@@ -59,7 +60,7 @@ func (s security) Start(conn smtpd.Conn, _ string, ready func() error) (*smtpd.S
 	}
 	config := m.config()
 	if list, ok := s.env.Lookup("TLSCIPHERS"); ok {
-		config.CipherSuites = suites(list)
+		config.CipherSuites = openssl.Suites(list)
 	}
 	if err := ready(); err != nil {
 		return nil, err
@@ -69,7 +70,7 @@ func (s security) Start(conn smtpd.Conn, _ string, ready func() error) (*smtpd.S
 		return nil, &smtpd.TLSError{What: "connection failed", Detail: printable(err.Error())}
 	}
 	state := secured.ConnectionState()
-	result := &smtpd.Secured{ReadWriter: timed{secured}, Cipher: cipherName(state.CipherSuite)}
+	result := &smtpd.Secured{ReadWriter: timed{secured}, Cipher: openssl.CipherName(state.CipherSuite)}
 	if m.clients != nil {
 		result.Client, result.NoClient = m.clients.judge(state.PeerCertificates, time.Now())
 	}
@@ -122,31 +123,18 @@ func (m *material) read(d *control.Dir, home string) error {
 	if err != nil {
 		return err
 	}
-	m.minimum = version(lowest)
+	m.minimum = openssl.Version(lowest)
 	list, _, err := d.List(control.TLSServerCiphers)
 	if err != nil {
 		return err
 	}
-	m.ciphers = suites(strings.Join(list, ":"))
+	m.ciphers = openssl.Suites(strings.Join(list, ":"))
 	addresses, ok, err := d.List(control.TLSClients)
 	if err != nil || !ok {
 		return err
 	}
 	m.clients, err = readClients(home, addresses)
 	return err
-}
-
-// version reads a version's number; TLS 1.2 is the lowest otherwise.
-func version(text string) uint16 {
-	switch strings.TrimPrefix(strings.TrimSpace(text), "TLSv") {
-	case "1", "1.0":
-		return tls.VersionTLS10
-	case "1.1":
-		return tls.VersionTLS11
-	case "1.3":
-		return tls.VersionTLS13
-	}
-	return tls.VersionTLS12
 }
 
 func (m *material) config() *tls.Config {

@@ -14,7 +14,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -246,36 +245,5 @@ func TestTrouble(t *testing.T) {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
 		})
-	}
-}
-
-func TestNames(t *testing.T) {
-	for id, want := range map[uint16]string{
-		tls.TLS_AES_128_GCM_SHA256:                        "TLS_AES_128_GCM_SHA256",
-		tls.TLS_RSA_WITH_AES_128_CBC_SHA:                  "AES128-SHA",
-		tls.TLS_RSA_WITH_AES_256_GCM_SHA384:               "AES256-GCM-SHA384",
-		tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA:                 "DES-CBC3-SHA",
-		tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256:         "ECDHE-RSA-AES128-SHA256",
-		tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384:         "ECDHE-RSA-AES256-GCM-SHA384",
-		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-ECDSA-CHACHA20-POLY1305",
-	} {
-		if got := cipherName(id); got != want {
-			t.Errorf("%s: got %s, want %s", tls.CipherSuiteName(id), got, want)
-		}
-	}
-}
-
-func TestCipherLists(t *testing.T) {
-	for list, want := range map[string][]uint16{
-		"":                       nil,
-		"DEFAULT":                nil,
-		"HIGH:!aNULL":            nil,
-		"nonsense:!MD5":          nil,
-		"AES128-SHA:AES256-SHA":  {tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_AES_256_CBC_SHA},
-		"AES128-SHA nonsense +x": {tls.TLS_RSA_WITH_AES_128_CBC_SHA},
-	} {
-		if got := suites(list); !slices.Equal(got, want) {
-			t.Errorf("%q: got %v, want %v", list, got, want)
-		}
 	}
 }

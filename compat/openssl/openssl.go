@@ -1,15 +1,17 @@
-package smtptls
+// Package openssl knows how OpenSSL, and so the control files of the TLS patch,
+// name ciphers and versions. It must not know whose TLS is set up with them.
+package openssl
 
 import (
 	"crypto/tls"
 	"strings"
 )
 
-// suites are the cipher suites in an OpenSSL cipher list, which names them one
+// Suites are the cipher suites in an OpenSSL cipher list, which names them one
 // by one or by words such as DEFAULT and HIGH. Go's own choice, nil, stands
 // for those words, and for a list without any suite that we have: rather a
 // cipher that was not asked for than none. TLS 1.3's are not to be chosen.
-func suites(list string) []uint16 {
+func Suites(list string) []uint16 {
 	var chosen []uint16
 	for word := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ':' || r == ',' || r == ' ' }) {
 		switch word {
@@ -25,9 +27,9 @@ func suites(list string) []uint16 {
 	return chosen
 }
 
-// cipherName is the name that OpenSSL, and so the Received fields of the TLS
+// CipherName is the name that OpenSSL, and so the Received fields of the TLS
 // patch, have for a suite.
-func cipherName(id uint16) string { return openSSLName(tls.CipherSuiteName(id)) }
+func CipherName(id uint16) string { return openSSLName(tls.CipherSuiteName(id)) }
 
 // openSSLName turns TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 into
 // ECDHE-RSA-AES128-GCM-SHA256. TLS 1.3's names are the same everywhere.
@@ -52,4 +54,17 @@ func openSSLName(name string) string {
 		prefix = ""
 	}
 	return prefix + cipher + mac
+}
+
+// Version reads the number of a version of TLS; without one it is 1.2.
+func Version(text string) uint16 {
+	switch strings.TrimPrefix(strings.TrimSpace(text), "TLSv") {
+	case "1", "1.0":
+		return tls.VersionTLS10
+	case "1.1":
+		return tls.VersionTLS11
+	case "1.3":
+		return tls.VersionTLS13
+	}
+	return tls.VersionTLS12
 }
