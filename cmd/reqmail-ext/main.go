@@ -14,6 +14,7 @@ import (
 	"github.com/reqmail/reqmail/qmail/smtpd"
 	"github.com/reqmail/reqmail/qmail/smtphost"
 	"github.com/reqmail/reqmail/qmail/smtptls"
+	"github.com/reqmail/reqmail/qmail/spf"
 )
 
 const notByHand = 100
@@ -30,6 +31,6 @@ func main() {
 
 func runSMTPD() int {
 	program.IgnorePipe()
-	host := &smtphost.Host{Whole: true, TLS: smtptls.New(home.Dir()).For}
+	host := &smtphost.Host{Whole: true, TLS: smtptls.New(home.Dir()).For, Filters: spf.Filters}
 	return host.Run(os.Args)
 }

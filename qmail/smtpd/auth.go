@@ -163,6 +163,11 @@ func (s *Session) auth(arg string) error {
 		s.refuseAuth(c, refusal)
 		return nil
 	}
+	t := s.transaction()
+	t.Mechanism, t.User = strings.ToLower(mechanism), c.user
+	if refused, err := s.answered(s.filters.Auth(t)); refused {
+		return err
+	}
 	s.user = c.user
 	s.peer.RemoteInfo, s.peer.HasInfo = c.user, true
 	s.setenv("TCPREMOTEINFO", c.user)
