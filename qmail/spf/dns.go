@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	library "blitiri.com.ar/go/spf"
@@ -59,21 +60,28 @@ func (l lookups) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 }
 
 // LookupIPAddr implements library.DNSResolver. It asks for the client's kind
-// of address alone (RFC 7208 5).
+// of address (RFC 7208 5); the IPv4 ones of a name that has no other count for
+// "exists" (5.7), and match nobody else.
 func (l lookups) LookupIPAddr(ctx context.Context, name string) ([]net.IPAddr, error) {
-	if ctx.Err() != nil {
-		return nil, failure(name, resolver.ErrTemporary)
-	}
-	ask := l.resolver.A
-	if l.v6 {
-		ask = l.resolver.AAAA
-	}
-	list, err := ask(name)
+	list, err := l.addresses(ctx, name)
 	addrs := make([]net.IPAddr, len(list))
 	for i, addr := range list {
 		addrs[i].IP = addr.AsSlice()
 	}
 	return addrs, failure(name, err)
+}
+
+func (l lookups) addresses(ctx context.Context, name string) ([]netip.Addr, error) {
+	if ctx.Err() != nil {
+		return nil, resolver.ErrTemporary
+	}
+	if l.v6 {
+		list, err := l.resolver.AAAA(name)
+		if len(list) > 0 || err == resolver.ErrTemporary || err == resolver.ErrNoName {
+			return list, err
+		}
+	}
+	return l.resolver.A(name)
 }
 
 // LookupAddr implements library.DNSResolver.
@@ -99,4 +107,27 @@ func failure(name string, err error) error {
 		return &net.DNSError{Err: err.Error(), Name: name, IsTemporary: true}
 	}
 	return &net.DNSError{Err: err.Error(), Name: name, IsNotFound: true}
+}
+
+// validated is the name of an address that leads back to it (RFC 7208 5.5):
+// the domain itself or one below it, if there is such a name.
+func (l lookups) validated(ctx context.Context, ip netip.Addr, domain string) string {
+	const most = 10 // RFC 7208 4.6.4
+	names, err := l.resolver.PTR(ip)
+	if err != nil || ctx.Err() != nil {
+		return "unknown"
+	}
+	best := "unknown"
+	for _, name := range names[:min(len(names), most)] {
+		if list, err := l.addresses(ctx, name); err != nil || !slices.Contains(list, ip) {
+			continue
+		}
+		if strings.EqualFold(name, domain) {
+			return name
+		}
+		if best == "unknown" || strings.HasSuffix(strings.ToLower(name), "."+strings.ToLower(domain)) {
+			best = name
+		}
+	}
+	return best
 }

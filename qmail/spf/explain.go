@@ -17,6 +17,7 @@ const maxExplanation = 400
 // explain words a refusal: as the domain wants it where it refuses, else as
 // spfexp has it.
 func (c *checker) explain(ctx context.Context, q question, result library.Result) string {
+	q.name = func() string { return lookups{c.dns, q.ip.Is6()}.validated(ctx, q.ip, q.domain) }
 	if result == library.Fail {
 		if text, ok := c.domains(ctx, q); ok {
 			return text
@@ -58,7 +59,7 @@ func textAt(ctx context.Context, dns lookups, where string, q question) (text st
 	if !ok || name == "" {
 		return "", false
 	}
-	texts, err := dns.LookupTXT(ctx, name)
+	texts, err := dns.LookupTXT(ctx, shortened(name))
 	if err != nil || len(texts) != 1 {
 		return "", false
 	}
@@ -66,6 +67,20 @@ func textAt(ctx context.Context, dns lookups, where string, q question) (text st
 		return "", false
 	}
 	return text[:min(len(text), maxExplanation)], true
+}
+
+// shortened is a name without as many labels at its left as make it too long
+// (RFC 7208 7.3).
+func shortened(name string) string {
+	const longest = 253
+	for len(name) > longest {
+		_, rest, ok := strings.Cut(name, ".")
+		if !ok {
+			break
+		}
+		name = rest
+	}
+	return name
 }
 
 // recordOf is a domain's record without its version.
@@ -187,7 +202,7 @@ func (q question) letter(letter string) (value string, ok bool) {
 	case "i":
 		return dotted(q.ip), true
 	case "p":
-		return "unknown", true // RFC 7208 7.3: should not be used
+		return q.name(), true
 	case "v":
 		if q.ip.Is4() {
 			return "in-addr", true

@@ -136,6 +136,8 @@ type question struct {
 	receiver string // this host's name
 	local    string // of the sender, or "postmaster"
 	domain   string // of the sender, or the name the client gave
+
+	name func() string // looks up the client's, for explanations
 }
 
 // fill finds out whose record counts (RFC 7208 2.4, 4.3).
@@ -172,9 +174,6 @@ func (c *checker) judge(ctx context.Context, q question) library.Result {
 }
 
 func evaluate(ctx context.Context, q question, dns library.DNSResolver) library.Result {
-	if strings.Contains(q.domain, "..") || !strings.Contains(strings.Trim(q.domain, "."), ".") {
-		return library.None // no name that could have a record (RFC 7208 4.3)
-	}
 	ip := net.IP(q.ip.AsSlice())
 	result, _ := library.CheckHostWithSender(ip, q.helo, q.identity(), library.WithContext(ctx), library.WithResolver(dns))
 	return result
