@@ -60,14 +60,17 @@ type Auth struct {
 func ParseAuth(operands []string, lookup func(name string) (string, bool)) Auth {
 	mode, set := lookup("SMTPAUTH")
 	a := Auth{known: set || len(operands) > 0}
-	if mode == "-" || !a.known {
+	if mode == "-" {
 		return a
 	}
 	mode, a.required = strings.CutPrefix(mode, "!")
 	for _, name := range []string{"REQUIRE_AUTH", "SUBMISSION"} {
 		if value, ok := lookup(name); ok && value != "0" {
-			a.required = true
+			a.required = true // also where nobody can: the port is for those who do
 		}
+	}
+	if !a.known {
+		return a
 	}
 	both := a.parseOperands(operands)
 	switch {
