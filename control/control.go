@@ -50,13 +50,39 @@ const (
 
 // Control files of the deployed patches.
 const (
-	AuthSenders      Name = "authsenders"
-	BindRoutes       Name = "bindroutes"
-	DomainBindings   Name = "domainbindings"
-	DomainIPs        Name = "domainips"
-	HeloHosts        Name = "helohosts"
-	OutgoingIP       Name = "outgoingip"
-	SenderIPs        Name = "senderips"
+	AuthSenders         Name = "authsenders"
+	BindRoutes          Name = "bindroutes"
+	DomainBindings      Name = "domainbindings"
+	DomainIPs           Name = "domainips"
+	HeloHosts           Name = "helohosts"
+	OutgoingIP          Name = "outgoingip"
+	SenderIPs           Name = "senderips"
+	BadHelo             Name = "badhelo"
+	BadHeloNoRelay      Name = "badhelonorelay"
+	BadHeloPatterns     Name = "badhelopatterns"
+	BadMailFromNoRelay  Name = "badmailfromnorelay"
+	BadMailFromPatterns Name = "badmailfrompatterns"
+	BadMailPatterns     Name = "badmailpatterns"
+	BadMailTo           Name = "badmailto"
+	BadMailToPatterns   Name = "badmailtopatterns"
+	BadRcptPatterns     Name = "badrcptpatterns"
+	BadRcptTo           Name = "badrcptto"
+	BadRcptToNoRelay    Name = "badrcpttonorelay"
+	BrtLimit            Name = "brtlimit"
+	GreetDelay          Name = "greetdelay"
+	MaxRcpt             Name = "maxrcpt"
+	MaxRecipients       Name = "maxrecipients"
+	MFCheck             Name = "mfcheck"
+	NoDNSCheck          Name = "nodnscheck"
+	SMTPPlugins         Name = "smtpplugins"
+	SPFBehavior         Name = "spfbehavior"
+	SPFExp              Name = "spfexp"
+	SPFGuess            Name = "spfguess"
+	SPFRules            Name = "spfrules"
+	TarpitCount         Name = "tarpitcount"
+	TarpitDelay         Name = "tarpitdelay"
+	ValidRcptToCDB      Name = "validrcptto.cdb"
+
 	SMTPUTF8         Name = "smtputf8"
 	TLSClientCiphers Name = "tlsclientciphers"
 	TLSClients       Name = "tlsclients"
@@ -99,6 +125,10 @@ func DefaultOf(name Name) Default {
 		return Default{Int: 20}
 	case ConcurrencySpawn:
 		return Default{Int: 120}
+	case SPFExp:
+		return Default{Text: "See http://spf.pobox.com/why.html?sender=%{S}&ip=%{I}&receiver=%{xR}"}
+	case TarpitDelay:
+		return Default{Int: 5}
 	case QueueLifetime:
 		return Default{Int: 604800}
 	case TimeoutConnect:

@@ -16,6 +16,7 @@ import (
 	"github.com/reqmail/reqmail/qmail/smtpd"
 	"github.com/reqmail/reqmail/qmail/smtphost"
 	"github.com/reqmail/reqmail/qmail/smtptls"
+	"github.com/reqmail/reqmail/qmail/spf"
 )
 
 const (
@@ -37,7 +38,7 @@ func main() {
 
 func runSMTPD() int {
 	program.IgnorePipe()
-	host := &smtphost.Host{Whole: true, TLS: smtptls.New(home.Dir()).For}
+	host := &smtphost.Host{Whole: true, TLS: smtptls.New(home.Dir()).For, Filters: spf.Filters}
 	return host.Run(os.Args)
 }
 

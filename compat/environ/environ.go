@@ -35,6 +35,17 @@ func (l List) With(entries ...string) List {
 	return changed
 }
 
+// Without returns the environment without a variable.
+func (l List) Without(name string) List {
+	changed := make(List, 0, len(l))
+	for _, entry := range l {
+		if !strings.HasPrefix(entry, name+"=") {
+			changed = append(changed, entry)
+		}
+	}
+	return changed
+}
+
 func names(entries []string, name string) bool {
 	for _, entry := range entries {
 		if strings.HasPrefix(entry, name+"=") {

@@ -32,3 +32,13 @@ func TestLookup(t *testing.T) {
 		t.Error("B is not there")
 	}
 }
+
+func TestWithout(t *testing.T) {
+	list := List{"A=1", "AB=2", "A=3"}
+	if got := list.Without("A"); !slices.Equal(got, List{"AB=2"}) {
+		t.Errorf("got %q", got)
+	}
+	if len(list) != 3 {
+		t.Errorf("the list itself became %q", list)
+	}
+}

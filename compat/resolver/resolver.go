@@ -128,6 +128,20 @@ func (r *Resolver) PTR(addr netip.Addr) ([]string, error) {
 	return list, nil
 }
 
+// TXT returns the texts of a name, each with its pieces put together.
+func (r *Resolver) TXT(name string) ([]string, error) {
+	var list []string
+	err := r.lookup(name, dnsmessage.TypeTXT, func(p *dnsmessage.Parser, _ uint16) error {
+		txt, err := p.TXTResource()
+		list = append(list, strings.Join(txt.TXT, ""))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
 // reverseName returns the name under which an address has its PTR records
 // (RFC 1035 3.5, RFC 3596 2.5).
 func reverseName(addr netip.Addr) string {

@@ -334,3 +334,16 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestTXT(t *testing.T) {
+	r := nameServer(t, func(q dnsmessage.Question, _ bool) (m dnsmessage.Message) {
+		m.Answers = []dnsmessage.Resource{
+			resource(q, &dnsmessage.TXTResource{TXT: []string{"v=spf1 ", "-all"}}, dnsmessage.TypeTXT),
+			resource(q, &dnsmessage.TXTResource{TXT: []string{""}}, dnsmessage.TypeTXT),
+		}
+		return m
+	})
+	if got, err := r.TXT("x.example"); err != nil || !reflect.DeepEqual(got, []string{"v=spf1 -all", ""}) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}

@@ -28,7 +28,8 @@ type Peer struct {
 	MayRelay    bool   // RELAYCLIENT is set: any recipient is accepted
 }
 
-// PeerFrom takes the peer from environment variables.
+// PeerFrom takes the peer from environment variables. Those of IPv6 servers
+// stand in for others that are missing.
 func PeerFrom(lookup func(name string) (string, bool)) Peer {
 	first := func(names ...string) string {
 		for _, name := range names {
@@ -39,9 +40,9 @@ func PeerFrom(lookup func(name string) (string, bool)) Peer {
 		return "unknown"
 	}
 	p := Peer{
-		RemoteIP:   first("TCPREMOTEIP"),
-		RemoteHost: first("TCPREMOTEHOST"),
-		Local:      first("TCPLOCALHOST", "TCPLOCALIP"),
+		RemoteIP:   first("TCPREMOTEIP", "TCP6REMOTEIP"),
+		RemoteHost: first("TCPREMOTEHOST", "TCP6REMOTEHOST"),
+		Local:      first("TCPLOCALHOST", "TCP6LOCALHOST", "TCPLOCALIP", "TCP6LOCALIP"),
 	}
 	p.RemoteInfo, p.HasInfo = lookup("TCPREMOTEINFO")
 	p.RelayClient, p.MayRelay = lookup("RELAYCLIENT")

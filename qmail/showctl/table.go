@@ -68,6 +68,10 @@ var irrelevant = entry{control.MoreRcptHosts, list,
 // exist, so that nothing changes for a site that does not use them.
 var own = [...]entry{
 	{control.ConcurrencySpawn, number, "Silent concurrency limit becomes ", ".", ""},
+	{control.SPFBehavior, number, "The SPF behavior is ", ".", ""},
+	{control.SPFExp, line, "The SPF default explanation is: 550 ", ".", ""},
+	{control.SPFGuess, line, "The guess SPF rules are: ", ".", ""},
+	{control.SPFRules, line, "The local SPF rules are: ", ".", ""},
 }
 
 // known reports whether a file has an entry.

@@ -60,14 +60,17 @@ type Auth struct {
 func ParseAuth(operands []string, lookup func(name string) (string, bool)) Auth {
 	mode, set := lookup("SMTPAUTH")
 	a := Auth{known: set || len(operands) > 0}
-	if mode == "-" || !a.known {
+	if mode == "-" {
 		return a
 	}
 	mode, a.required = strings.CutPrefix(mode, "!")
 	for _, name := range []string{"REQUIRE_AUTH", "SUBMISSION"} {
 		if value, ok := lookup(name); ok && value != "0" {
-			a.required = true
+			a.required = true // also where nobody can: the port is for those who do
 		}
+	}
+	if !a.known {
+		return a
 	}
 	both := a.parseOperands(operands)
 	switch {
@@ -162,6 +165,11 @@ func (s *Session) auth(arg string) error {
 	if refusal != "" {
 		s.refuseAuth(c, refusal)
 		return nil
+	}
+	t := s.transaction()
+	t.Mechanism, t.User = strings.ToLower(mechanism), c.user
+	if refused, err := s.answered(s.filters.Auth(t)); refused {
+		return err
 	}
 	s.user = c.user
 	s.peer.RemoteInfo, s.peer.HasInfo = c.user, true

@@ -41,6 +41,8 @@ func TestParseAuth(t *testing.T) {
 		{"required", []string{check, "true"}, environ.List{"SMTPAUTH=!"}, "LOGIN PLAIN", true, check + " true", check + " true", ""},
 		{"required, all", []string{check, "true"}, environ.List{"SMTPAUTH=!+cram"}, "LOGIN PLAIN CRAM-MD5", true, check + " true", check + " true", ""},
 		{"submission", []string{check, "true"}, environ.List{"SUBMISSION=1", "SMTPAUTH=1"}, "LOGIN PLAIN", true, check + " true", check + " true", ""},
+		{"required, without a checker", nil, environ.List{"REQUIRE_AUTH=1"}, "", true, "", "", ""},
+		{"required, but not", nil, environ.List{"REQUIRE_AUTH=0"}, "", false, "", "", ""},
 		{"required by name", []string{check, "true"}, environ.List{"REQUIRE_AUTH=1"}, "LOGIN PLAIN", true, check + " true", check + " true", ""},
 		{"host in front", []string{"mx.example", check, "/bin/true"}, nil, "LOGIN PLAIN CRAM-MD5", false, check + " /bin/true", check + " /bin/true", "mx.example"},
 		{"two checkers", []string{"/q/smtp_auth", "/q/true", "/q/cmd5checkpw", "/q/true"}, environ.List{"SMTPAUTH=1"}, "LOGIN PLAIN CRAM-MD5", false, "/q/smtp_auth /q/true", "/q/cmd5checkpw /q/true", ""},

@@ -147,7 +147,8 @@ type Session struct {
 	helo     string // differing from the peer's host name, else empty
 	greeted  string // the name as the client gave it
 	sender   string
-	barred   bool // the sender is in badmailfrom
+	excused  bool // a filter vouches for the sender
+	rejected int  // recipients since the session began
 	extended bool // SMTPUTF8 is asked for
 	inMail   bool
 	toQueue  []string // recipients
@@ -188,13 +189,11 @@ func (s *Session) setenv(name, value string) { s.env = s.env.With(name + "=" + v
 
 // Serve talks until one side ends it.
 func (s *Session) Serve() End {
-	if v := s.filters.Greet(s.transaction()); v.Refused() || v.Close {
-		s.answer(v)
-		_ = s.Flush()
-		return Lost
+	refused, err := s.answered(s.filters.Greet(s.transaction()))
+	if !refused {
+		s.Reply("220 " + s.config.Greeting + " ESMTP")
 	}
-	s.Reply("220 " + s.config.Greeting + " ESMTP")
-	return s.converse(nil)
+	return s.converse(err)
 }
 
 // converse carries out commands, unless one has already ended the session.
@@ -219,7 +218,9 @@ func (s *Session) converse(err error) End {
 func (s *Session) transaction() *filter.Transaction {
 	return &filter.Transaction{
 		Peer: s.peer, Authenticated: s.user != "", Helo: s.greeted, Sender: s.sender,
-		Recipients: len(s.toQueue), Lookup: s.lookup, Setenv: s.setenv, Early: s.early,
+		Recipients: len(s.toQueue), Rejected: s.rejected, Excused: s.excused,
+		Lookup: s.lookup, Setenv: s.setenv, Unsetenv: func(name string) { s.env = s.env.Without(name) },
+		Environ: func() []string { return s.env }, Early: s.early,
 	}
 }
 
@@ -231,17 +232,18 @@ func (s *Session) early(d time.Duration) bool {
 	return err == nil
 }
 
-// answer gives the client a filter's reply; an error ends the session.
-func (s *Session) answer(v filter.Verdict) error {
-	for line := range strings.SplitSeq(v.Reply, "\n") {
+// answered gives the client what filters have to say and reports whether the
+// command ends with that; an error ends the session.
+func (s *Session) answered(v filter.Verdict) (refused bool, err error) {
+	for line := range strings.SplitSeq(v.Note+v.Reply, "\n") {
 		if line != "" {
 			s.Reply(line)
 		}
 	}
 	if v.Close {
-		return &stop{Lost}
+		return true, &stop{Lost}
 	}
-	return nil
+	return v.Refused(), nil
 }
 
 // verb is a command's method. An error ends the session.
@@ -293,21 +295,22 @@ func (s *Session) quit(string) error {
 
 func (s *Session) reset(string) error {
 	s.inMail = false
+	s.filters.Reset()
 	s.Reply(replyFlushed)
 	return nil
 }
 
 func (s *Session) hello(name string) error {
-	if v := s.named(name); v.Refused() {
-		return s.answer(v)
+	if refused, err := s.answered(s.named(name)); refused {
+		return err
 	}
 	s.Reply("250 " + s.config.Greeting)
 	return nil
 }
 
 func (s *Session) ehlo(name string) error {
-	if v := s.named(name); v.Refused() {
-		return s.answer(v)
+	if refused, err := s.answered(s.named(name)); refused {
+		return err
 	}
 	lines := []string{s.config.Greeting, "PIPELINING"}
 	if s.offersTLS() {
@@ -359,22 +362,27 @@ func (s *Session) mail(arg string) error {
 		s.Reply(replyTooBig)
 		return nil
 	}
-	s.sender, s.toQueue, s.header = addr, nil, ""
+	s.inMail = false
+	s.sender, s.toQueue, s.header, s.excused = addr, nil, "", false
 	t := s.transaction()
 	v := s.filters.Mail(t)
-	if v.Refused() {
-		s.inMail = false
-		return s.answer(v)
+	if refused, err := s.answered(v); refused {
+		return err
 	}
-	s.header += t.Header
+	s.sender, s.header, s.excused = t.Sender, t.Header, v.Final
 	s.inMail, s.extended = true, p.utf8 && s.config.UTF8
 	if p.user != "" && s.authorizer.Offered() && !s.peer.HasInfo {
 		s.peer.RemoteInfo, s.peer.HasInfo = p.user, true
 	}
-	_, domain, hasDomain := address.Split(addr)
-	s.barred = s.config.BadMailFrom.Has(addr) || hasDomain && s.config.BadMailFrom.Has("@"+domain)
 	s.Reply(replyOK)
 	return nil
+}
+
+// barred reports whether the sender is in badmailfrom.
+func (s *Session) barred() bool {
+	_, domain, hasDomain := address.Split(s.sender)
+	listed := s.config.BadMailFrom.Has(s.sender) || hasDomain && s.config.BadMailFrom.Has("@"+domain)
+	return listed && !s.excused
 }
 
 // parameters are those of MAIL that count.
@@ -428,9 +436,8 @@ func (s *Session) rcpt(arg string) error {
 	case !ok:
 		s.Reply(replySyntax)
 		return nil
-	case s.barred && !(s.peer.MayRelay && s.user != ""):
-		s.Reply(replyBadFrom)
-		return nil
+	case s.barred():
+		return s.refuse(replyBadFrom)
 	}
 	allowed, err := s.config.RcptHosts.Allows(addr)
 	if err != nil && !s.peer.MayRelay {
@@ -441,21 +448,26 @@ func (s *Session) rcpt(arg string) error {
 	t.Allowed = allowed
 	v := s.filters.Rcpt(t, addr)
 	s.header += t.Header
+	if refused, err := s.answered(v); refused {
+		s.rejected++
+		return err
+	}
+	addr = t.Recipient
 	switch {
-	case v.Refused():
-		return s.answer(v)
 	case s.peer.MayRelay:
 		addr += s.peer.RelayClient
 	case !allowed && !v.Admit:
-		s.Reply(s.noGateway())
-		return nil
+		return s.refuse(s.noGateway())
 	}
 	s.toQueue = append(s.toQueue, addr)
-	if v.Extra != "" {
-		s.Reply(v.Extra)
-		return nil
-	}
 	s.Reply(replyOK)
+	return nil
+}
+
+// refuse turns a recipient down.
+func (s *Session) refuse(reply string) error {
+	s.rejected++
+	s.Reply(reply)
 	return nil
 }
 
@@ -534,8 +546,8 @@ func (s *Session) data(string) error {
 		return nil
 	}
 	t := s.transaction()
-	if v := s.filters.Data(t); v.Refused() {
-		return s.answer(v)
+	if refused, err := s.answered(s.filters.Data(t)); refused {
+		return err
 	}
 	s.header += t.Header
 	s.inMail = false

@@ -33,15 +33,18 @@ const failed = 111
 //	-p               every connection begins with a PROXY line, version 1
 //	-H               do not look up clients' names
 //
+// Operands are those of AUTH. What the rules set for a connection counts for
+// it as if it were in the environment.
+//
 // Started by root it becomes qmaild once the addresses are bound. HUP reads
 // control files and rules again; TERM stops listening and ends when the last
 // client has gone. Exit codes: 0 after TERM; 100 for wrong usage; 111 if it
 // cannot start.
 func (h *Host) listen(args []string) int {
 	h.listens = true
-	o, ok := listenOptions(args)
+	o, operands, ok := listenOptions(args)
 	if !ok {
-		return die(100, "usage: qmail-smtpd -l address:port [ -l ... ] [ -x rules.cdb ] [ -c max ] [ -C max ] [ -pH ]")
+		return die(100, "usage: qmail-smtpd -l address:port [ -l ... ] [ -x rules.cdb ] [ -c max ] [ -C max ] [ -pH ] [ checker ... ]")
 	}
 	s, err := listener.Listen(o)
 	if err != nil {
@@ -66,7 +69,7 @@ func (h *Host) listen(args []string) int {
 		c := *config.Load()
 		c.DataBytes = intake.LimitFrom(conn.Lookup, c.DataBytes)
 		conn.Timeout = c.Timeout
-		h.session(&c, smtpd.Auth{}, conn.Env, conn).serve()
+		h.session(&c, smtpd.ParseAuth(operands, conn.Lookup), conn.Env, conn).serve()
 	})
 	return 0
 }
@@ -86,15 +89,15 @@ func obey(s *listener.Server, load func() error) {
 	}
 }
 
-func listenOptions(args []string) (listener.Options, bool) {
-	o := listener.Options{Max: listener.DefaultMax, PerHost: listener.DefaultPerHost, Names: true}
+func listenOptions(args []string) (o listener.Options, operands []string, ok bool) {
+	o = listener.Options{Max: listener.DefaultMax, PerHost: listener.DefaultPerHost, Names: true}
 	opts := getopt.New(args, "l:x:c:C:pH", fdio.FD(2))
 	for letter, more := opts.Next(); more; letter, more = opts.Next() {
 		switch letter {
 		case 'l':
 			addr, err := netip.ParseAddrPort(opts.Arg)
 			if err != nil {
-				return o, false
+				return o, nil, false
 			}
 			o.Addrs = append(o.Addrs, addr)
 		case 'x':
@@ -102,7 +105,7 @@ func listenOptions(args []string) (listener.Options, bool) {
 		case 'c', 'C':
 			n, ok := control.Number(opts.Arg)
 			if !ok || n <= 0 {
-				return o, false
+				return o, nil, false
 			}
 			if letter == 'c' {
 				o.Max = n
@@ -114,10 +117,10 @@ func listenOptions(args []string) (listener.Options, bool) {
 		case 'H':
 			o.Names = false
 		default:
-			return o, false
+			return o, nil, false
 		}
 	}
-	return o, len(o.Addrs) > 0 && len(opts.Operands()) == 0
+	return o, opts.Operands(), len(o.Addrs) > 0
 }
 
 func die(code int, text string) int {

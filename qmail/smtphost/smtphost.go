@@ -64,15 +64,16 @@ func (h *Host) Run(args []string) int {
 	return int(s.serve())
 }
 
-// mustBeWhole reports whether a session, or any that will be listened for,
-// needs the second binary from its start.
+// mustBeWhole reports whether a session needs the second binary from its
+// start. A process that listens becomes it always: its sessions may need it
+// by the rules' word, or when a control file comes into being.
 func (h *Host) mustBeWhole(args []string) bool {
 	if !ext.Available(home.Dir()) {
 		return false
 	}
 	_, fromFirstByte := os.LookupEnv("SMTPS")
 	listens := len(args) > 1 && strings.HasPrefix(args[1], "-l")
-	return fromFirstByte || listens && hasCertificate(home.Dir()) || filter.NeedsLibraries(home.Dir(), os.LookupEnv)
+	return fromFirstByte || listens || filter.NeedsLibraries(home.Dir(), os.LookupEnv)
 }
 
 // hasCertificate reports whether there is anything to begin TLS with.
@@ -105,18 +106,25 @@ func (h *Host) session(config *smtpd.Config, auth smtpd.Auth, env environ.List, 
 		s.UseTLS(security)
 		_, s.fromFirstByte = env.Lookup("SMTPS")
 	}
-	chain, err := filter.Configured(home.Dir(), env.Lookup)
-	if err == nil && h.Filters != nil {
-		var more filter.Chain
-		if more, err = h.Filters(home.Dir(), env); err == nil {
-			chain = append(chain, more...)
-		}
+	s.Filter(h.filters(env))
+	return s
+}
+
+// filters are those that files and the connection's environment switch on.
+func (h *Host) filters(env environ.List) filter.Chain {
+	var libraries filter.Chain
+	var err error
+	if h.Filters != nil {
+		libraries, err = h.Filters(home.Dir(), env)
+	}
+	var chain filter.Chain
+	if err == nil {
+		chain, err = filter.Configured(home.Dir(), env.Lookup, libraries)
 	}
 	if err != nil {
-		chain = filter.Chain{filter.Broken{}}
+		return filter.Chain{filter.Broken{}}
 	}
-	s.Filter(chain)
-	return s
+	return chain
 }
 
 // security returns what begins TLS, nil where there is nothing.
