@@ -67,6 +67,10 @@ const (
 const (
 	// ConcurrencySpawn is how many deliveries at a time a spawner offers.
 	ConcurrencySpawn Name = "concurrencyspawn"
+	// RcptCallout switches on that destinations are asked whether a recipient
+	// exists, RcptCalloutKnown lists those who do in any case.
+	RcptCallout      Name = "rcptcallout"
+	RcptCalloutKnown Name = "rcptcalloutknown"
 	// TLSMinimum is the lowest version of TLS that qmail-smtpd and
 	// qmail-remote speak.
 	TLSMinimum Name = "tlsminimum"
@@ -280,4 +284,18 @@ func (m Map) Get(key string) (value string, ok bool) {
 func (m Map) Has(key string) bool {
 	_, ok := m.Get(key)
 	return ok
+}
+
+// Domain looks up a domain, then each of its suffixes that begins at a dot,
+// then the empty key.
+func (m Map) Domain(domain string) (value string, ok bool) {
+	for i := 0; i <= len(domain); i++ {
+		if i != 0 && i != len(domain) && domain[i] != '.' {
+			continue
+		}
+		if value, ok := m.Get(domain[i:]); ok {
+			return value, true
+		}
+	}
+	return "", false
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/control"
+	"github.com/reqmail/reqmail/qmail/callout"
 	"github.com/reqmail/reqmail/qmail/filter"
 	"github.com/reqmail/reqmail/qmail/smtpd"
 	"github.com/reqmail/reqmail/qmail/splog"
@@ -111,6 +112,11 @@ func (h *Host) session(config *smtpd.Config, auth smtpd.Auth, env environ.List, 
 		if more, err = h.Filters(home.Dir(), env); err == nil {
 			chain = append(chain, more...)
 		}
+	}
+	if err == nil {
+		var last filter.Chain // what would be refused anyway is not asked for
+		last, err = callout.Configured(home.Dir())
+		chain = append(chain, last...)
 	}
 	if err != nil {
 		chain = filter.Chain{filter.Broken{}}
