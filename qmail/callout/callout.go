@@ -165,16 +165,20 @@ func (c *callouts) ask(host *entry, key string, now int64) answer {
 	}
 	c.note(host, f, now)
 	c.cache.put(*host, now)
-	if f.routes > 1 {
-		return f.answer
-	}
+	c.remember(host, key, f, now)
+	return f.answer
+}
+
+// remember keeps an answer where it can be had from one destination alone and
+// says something about the recipient.
+func (c *callouts) remember(host *entry, key string, f finding, now int64) {
 	switch {
+	case f.routes > 1:
 	case f.answer == no:
 		c.cache.put(entry{refused, key, [numTimes]int64{until: now + c.refused}}, now)
 	case f.answer == yes && host.times[catchAll] <= now:
 		c.cache.put(entry{accepted, key, [numTimes]int64{until: now + c.accepted}}, now)
 	}
-	return f.answer
 }
 
 // note keeps what a finding says about the host.
