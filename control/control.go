@@ -52,6 +52,7 @@ const (
 const (
 	AuthSenders      Name = "authsenders"
 	BindRoutes       Name = "bindroutes"
+	DKIMKeys         Name = "dkimkeys"
 	DomainBindings   Name = "domainbindings"
 	DomainIPs        Name = "domainips"
 	HeloHosts        Name = "helohosts"
@@ -67,6 +68,8 @@ const (
 const (
 	// ConcurrencySpawn is how many deliveries at a time a spawner offers.
 	ConcurrencySpawn Name = "concurrencyspawn"
+	// DKIMPlesk switches signatures with Plesk's keys on.
+	DKIMPlesk Name = "dkimplesk"
 	// RcptCallout switches on that destinations are asked whether a recipient
 	// exists, RcptCalloutKnown lists those who do in any case.
 	RcptCallout      Name = "rcptcallout"
