@@ -33,9 +33,6 @@ const (
 // Signer signs with the keys of a qmail home.
 type Signer struct{ Home string }
 
-// Wanted reports whether there may be keys to sign with.
-func (s Signer) Wanted() bool { return Wanted(s.Home) }
-
 // Fields returns the signature of a message that is sent as package remote
 // sends it: a header field whose lines end with LF, or nothing. The message
 // begins where its reader stands.

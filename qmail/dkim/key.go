@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"time"
@@ -45,16 +44,6 @@ type KeyError struct {
 func (e *KeyError) Error() string { return "unable to use DKIM key " + e.Path + ": " + e.Err.Error() }
 
 func (e *KeyError) Unwrap() error { return e.Err }
-
-// Wanted reports whether control files below home ask for signatures.
-func Wanted(home string) bool {
-	for _, name := range []control.Name{control.DKIMKeys, control.DKIMPlesk} {
-		if _, err := os.Stat(home + "/control/" + string(name)); !errors.Is(err, fs.ErrNotExist) {
-			return true
-		}
-	}
-	return false
-}
 
 // findKey returns the key for a domain, nil where there is none.
 func findKey(home, domain string) (*key, error) {
