@@ -26,12 +26,12 @@ func encode(out *bufio.Writer, message io.Reader) error {
 	return e.copy(message)
 }
 
-// Received writes a message as a host gets to see it once it has taken the
-// doubled dots away, which is what signatures are computed over. A last line
-// without an end is an error, as in a session.
+// Received writes a message as a host gets to see it once it has taken away
+// what a dot at the start of a line is doubled by; signatures are computed over
+// that. A last line without an end is an error, as in a session.
 func Received(out io.Writer, message io.Reader) error {
 	buffered := bufio.NewWriter(out)
-	e := encoder{out: buffered, atStart: true, never: true}
+	e := encoder{out: buffered, atStart: true, stuff: true, received: true}
 	if err := e.copy(message); err != nil {
 		return err
 	}
@@ -62,7 +62,8 @@ type encoder struct {
 	atStart bool // of a line: nothing of it has been written
 	stuff   bool // a dot that comes now must be doubled
 	sawCR   bool // the last byte was a CR, whose line end is not yet written
-	never   bool // dots are doubled
+
+	received bool // dots that a host takes away again are left out
 }
 
 func (e *encoder) put(c byte) error {
@@ -79,7 +80,7 @@ func (e *encoder) put(c byte) error {
 	case c == '\r' && !afterCR:
 		e.sawCR = true
 		return nil
-	case c == '.' && e.stuff && !e.never:
+	case c == '.' && e.stuff && !(e.received && e.atStart):
 		if err := e.out.WriteByte('.'); err != nil {
 			return err
 		}
