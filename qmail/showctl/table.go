@@ -68,6 +68,10 @@ var irrelevant = entry{control.MoreRcptHosts, list,
 // exist, so that nothing changes for a site that does not use them.
 var own = [...]entry{
 	{control.ConcurrencySpawn, number, "Silent concurrency limit becomes ", ".", ""},
+	{control.DKIMKeys, list, "DKIM key: ", "", "No DKIM keys."},
+	{control.DKIMPlesk, line, "DKIM keys as Plesk has them are in ", ".", ""},
+	{control.RcptCallout, list, "Destinations are asked about recipients: ", "", "Destinations are asked about recipients."},
+	{control.RcptCalloutKnown, list, "Destinations are not asked about ", ".", ""},
 }
 
 // known reports whether a file has an entry.
