@@ -169,8 +169,10 @@ func (s *system) killed(recipients []string, after int) (accepted []string) {
 	defer func(cmd *exec.Cmd) { _ = cmd.Process.Kill(); _ = cmd.Wait() }(cmd)
 	lines := bufio.NewScanner(out)
 	_, _ = io.WriteString(in, "MAIL FROM:<a@far.example>\r\n")
-	if !lines.Scan() || !lines.Scan() { // the greeting, and MAIL's reply
-		return nil
+	for range 2 { // the greeting, and MAIL's reply
+		if !lines.Scan() {
+			return nil
+		}
 	}
 	for i, recipient := range recipients {
 		_, _ = io.WriteString(in, "RCPT TO:<"+recipient+">\r\n")
