@@ -51,12 +51,6 @@ const (
 // Control files of the deployed patches.
 const (
 	AuthSenders         Name = "authsenders"
-	BindRoutes          Name = "bindroutes"
-	DomainBindings      Name = "domainbindings"
-	DomainIPs           Name = "domainips"
-	HeloHosts           Name = "helohosts"
-	OutgoingIP          Name = "outgoingip"
-	SenderIPs           Name = "senderips"
 	BadHelo             Name = "badhelo"
 	BadHeloNoRelay      Name = "badhelonorelay"
 	BadHeloPatterns     Name = "badhelopatterns"
@@ -68,31 +62,43 @@ const (
 	BadRcptPatterns     Name = "badrcptpatterns"
 	BadRcptTo           Name = "badrcptto"
 	BadRcptToNoRelay    Name = "badrcpttonorelay"
+	BindRoutes          Name = "bindroutes"
 	BrtLimit            Name = "brtlimit"
+	DKIMKeys            Name = "dkimkeys"
+	DomainBindings      Name = "domainbindings"
+	DomainIPs           Name = "domainips"
 	GreetDelay          Name = "greetdelay"
+	HeloHosts           Name = "helohosts"
 	MaxRcpt             Name = "maxrcpt"
 	MaxRecipients       Name = "maxrecipients"
 	MFCheck             Name = "mfcheck"
 	NoDNSCheck          Name = "nodnscheck"
+	OutgoingIP          Name = "outgoingip"
+	SenderIPs           Name = "senderips"
 	SMTPPlugins         Name = "smtpplugins"
+	SMTPUTF8            Name = "smtputf8"
 	SPFBehavior         Name = "spfbehavior"
 	SPFExp              Name = "spfexp"
 	SPFGuess            Name = "spfguess"
 	SPFRules            Name = "spfrules"
 	TarpitCount         Name = "tarpitcount"
 	TarpitDelay         Name = "tarpitdelay"
+	TLSClientCiphers    Name = "tlsclientciphers"
+	TLSClients          Name = "tlsclients"
+	TLSServerCiphers    Name = "tlsserverciphers"
 	ValidRcptToCDB      Name = "validrcptto.cdb"
-
-	SMTPUTF8         Name = "smtputf8"
-	TLSClientCiphers Name = "tlsclientciphers"
-	TLSClients       Name = "tlsclients"
-	TLSServerCiphers Name = "tlsserverciphers"
 )
 
 // Control files of reqmail alone.
 const (
 	// ConcurrencySpawn is how many deliveries at a time a spawner offers.
 	ConcurrencySpawn Name = "concurrencyspawn"
+	// DKIMPlesk switches signatures with Plesk's keys on.
+	DKIMPlesk Name = "dkimplesk"
+	// RcptCallout switches on that destinations are asked whether a recipient
+	// exists, RcptCalloutKnown lists those who do in any case.
+	RcptCallout      Name = "rcptcallout"
+	RcptCalloutKnown Name = "rcptcalloutknown"
 	// TLSMinimum is the lowest version of TLS that qmail-smtpd and
 	// qmail-remote speak.
 	TLSMinimum Name = "tlsminimum"
@@ -310,4 +316,18 @@ func (m Map) Get(key string) (value string, ok bool) {
 func (m Map) Has(key string) bool {
 	_, ok := m.Get(key)
 	return ok
+}
+
+// Domain looks up a domain, then each of its suffixes that begins at a dot,
+// then the empty key.
+func (m Map) Domain(domain string) (value string, ok bool) {
+	for i := 0; i <= len(domain); i++ {
+		if i != 0 && i != len(domain) && domain[i] != '.' {
+			continue
+		}
+		if value, ok := m.Get(domain[i:]); ok {
+			return value, true
+		}
+	}
+	return "", false
 }

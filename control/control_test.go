@@ -202,3 +202,17 @@ func FuzzNumber(f *testing.F) {
 		}
 	})
 }
+
+func TestDomain(t *testing.T) {
+	m := Pairs([]string{"a.example:1", ".a.example:2", ".b.a.example:", ":4"})
+	for domain, want := range map[string]string{
+		"a.example": "1", "A.Example": "1", "x.a.example": "2", "y.x.a.example": "2", "c.b.a.example": "", "xa.example": "4", "": "4",
+	} {
+		if got, ok := m.Domain(domain); got != want || !ok {
+			t.Errorf("%s: got %q, %v, want %q", domain, got, ok, want)
+		}
+	}
+	if got, ok := Pairs([]string{"a:1"}).Domain("b"); ok {
+		t.Errorf("nothing is there, but got %q", got)
+	}
+}

@@ -23,6 +23,9 @@ func (r *Resolver) ask(name string, kind dnsmessage.Type) ([]byte, error) {
 	}
 	for range max(r.Attempts, 1) {
 		for _, server := range r.Servers {
+			if r.timeout() <= 0 {
+				return nil, ErrTemporary
+			}
 			answer, err := r.exchange(server, query, id)
 			if err != nil {
 				continue
@@ -37,6 +40,14 @@ func (r *Resolver) ask(name string, kind dnsmessage.Type) ([]byte, error) {
 		}
 	}
 	return nil, ErrTemporary
+}
+
+// timeout is how long an answer may be waited for.
+func (r *Resolver) timeout() time.Duration {
+	if r.Deadline.IsZero() {
+		return r.Timeout
+	}
+	return min(r.Timeout, time.Until(r.Deadline))
 }
 
 func pack(name string, kind dnsmessage.Type) (query []byte, id uint16, err error) {
@@ -101,12 +112,12 @@ func lame(h dnsmessage.Header, p *dnsmessage.Parser) bool {
 
 // exchange asks one server, by UDP and, if the answer is cut short, by TCP.
 func (r *Resolver) exchange(server netip.AddrPort, query []byte, id uint16) ([]byte, error) {
-	conn, err := socket.Dial(server, socket.Datagram, r.Timeout)
+	conn, err := socket.Dial(server, socket.Datagram, r.timeout())
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(r.Timeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(r.timeout())); err != nil {
 		return nil, err
 	}
 	if _, err := conn.Write(query); err != nil {
@@ -132,12 +143,12 @@ func (r *Resolver) exchange(server netip.AddrPort, query []byte, id uint16) ([]b
 // exchangeTCP asks one server by TCP: messages have their length before them
 // (RFC 1035 4.2.2).
 func (r *Resolver) exchangeTCP(server netip.AddrPort, query []byte, id uint16) ([]byte, error) {
-	conn, err := socket.Dial(server, socket.Stream, r.Timeout)
+	conn, err := socket.Dial(server, socket.Stream, r.timeout())
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(r.Timeout)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(r.timeout())); err != nil {
 		return nil, err
 	}
 	framed := append([]byte{byte(len(query) >> 8), byte(len(query))}, query...)

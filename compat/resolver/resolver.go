@@ -42,6 +42,7 @@ type Resolver struct {
 	Servers  []netip.AddrPort
 	Timeout  time.Duration // for one answer
 	Attempts int           // rounds over all servers
+	Deadline time.Time     // nobody is asked after it; zero means none
 }
 
 // MX is a mail exchanger.

@@ -347,3 +347,24 @@ func TestTXT(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
+
+// TestDeadline: a server that is silent does not keep the caller beyond it,
+// however many attempts remain.
+func TestDeadline(t *testing.T) {
+	silent, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	began := time.Now()
+	r := &Resolver{
+		Servers: []netip.AddrPort{netip.MustParseAddrPort(silent.LocalAddr().String())},
+		Timeout: 10 * time.Second, Attempts: 5, Deadline: began.Add(100 * time.Millisecond),
+	}
+	if _, err := r.A("x.example"); err != ErrTemporary {
+		t.Errorf("got %v, want ErrTemporary", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/ids"
+	"github.com/reqmail/reqmail/qmail/callout"
 	"github.com/reqmail/reqmail/queue"
 )
 
@@ -58,6 +59,7 @@ func entries(home string, from Sources, queueOnly bool) ([]entry, error) {
 	for _, dir := range []string{"bin", "boot", "control", "doc", "man", "man/man1", "man/man5", "man/man7", "man/man8", "users"} {
 		all = append(all, directory(dir, 0o755, root()))
 	}
+	all = append(all, directory(callout.Folder, 0o700, Owner{ids.Daemon, ids.Nofiles}))
 	all = append(all, queueEntries()...)
 	all = append(all, bootEntries(home)...)
 	for _, folder := range []struct {

@@ -98,6 +98,12 @@ func TestInstalledPrograms(t *testing.T) {
 			t.Errorf("%s: mode %o owner %d:%d, want %o %s:qmail", name, st.Mode&0o7777, st.Uid, st.Gid, want.mode, want.owner)
 		}
 	}
+	// Nobody but qmail-smtpd may see what it was told about recipients.
+	if info, err := os.Stat(filepath.Join(dest, "callout")); err != nil {
+		t.Error(err)
+	} else if st := info.Sys().(*syscall.Stat_t); st.Mode != syscall.S_IFDIR|0o700 || st.Uid != a.users["qmaild"] {
+		t.Errorf("callout: mode %o owner %d, want a folder of qmaild alone", st.Mode, st.Uid)
+	}
 	if left, _ := filepath.Glob(filepath.Join(dest, "*/*.new")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
 	}

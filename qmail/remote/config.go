@@ -18,6 +18,7 @@ type Config struct {
 	Sources        Sources
 	STARTTLS       STARTTLS
 	SMTPUTF8       bool
+	Signs          bool // dkimkeys or dkimplesk is there
 }
 
 // STARTTLS is what becomes of a host's offer of TLS.
@@ -59,6 +60,7 @@ func ReadConfig(path string) (*Config, error) {
 		Routes:         r.pairs(control.SMTPRoutes),
 		AuthSenders:    r.pairs(control.AuthSenders),
 		SMTPUTF8:       r.number(control.SMTPUTF8) != 0,
+		Signs:          r.has(control.DKIMKeys) || r.has(control.DKIMPlesk),
 		Sources: Sources{
 			SenderIPs:      r.pairs(control.SenderIPs),
 			DomainBindings: r.pairs(control.DomainBindings),
@@ -102,6 +104,12 @@ func (r *reader) line(name control.Name) (string, bool) {
 	line, ok, err := r.dir.Line(name)
 	r.failed(err)
 	return line, ok
+}
+
+func (r *reader) has(name control.Name) bool {
+	_, ok, err := r.dir.Raw(name)
+	r.failed(err)
+	return ok
 }
 
 func (r *reader) number(name control.Name) int {

@@ -22,8 +22,24 @@ var (
 // commands to the host, whatever it takes for a line end. A last line that has
 // no end at all is errPartialLine.
 func encode(out *bufio.Writer, message io.Reader) error {
-	buf := make([]byte, 16<<10)
 	e := encoder{out: out, atStart: true, stuff: true}
+	return e.copy(message)
+}
+
+// Received writes a message as a host gets to see it once it has taken away
+// what a dot at the start of a line is doubled by; signatures are computed over
+// that. A last line without an end is an error, as in a session.
+func Received(out io.Writer, message io.Reader) error {
+	buffered := bufio.NewWriter(out)
+	e := encoder{out: buffered, atStart: true, stuff: true, received: true}
+	if err := e.copy(message); err != nil {
+		return err
+	}
+	return buffered.Flush()
+}
+
+func (e *encoder) copy(message io.Reader) error {
+	buf := make([]byte, 16<<10)
 	for {
 		n, err := message.Read(buf)
 		for _, c := range buf[:n] {
@@ -46,6 +62,8 @@ type encoder struct {
 	atStart bool // of a line: nothing of it has been written
 	stuff   bool // a dot that comes now must be doubled
 	sawCR   bool // the last byte was a CR, whose line end is not yet written
+
+	received bool // dots that a host takes away again are left out
 }
 
 func (e *encoder) put(c byte) error {
@@ -62,7 +80,7 @@ func (e *encoder) put(c byte) error {
 	case c == '\r' && !afterCR:
 		e.sawCR = true
 		return nil
-	case c == '.' && e.stuff:
+	case c == '.' && e.stuff && !(e.received && e.atStart):
 		if err := e.out.WriteByte('.'); err != nil {
 			return err
 		}

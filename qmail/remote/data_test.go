@@ -169,3 +169,28 @@ func checkSafe(t *testing.T, message, wire string) {
 		t.Errorf("%q is sent as %q, with a bare LF", message, wire)
 	}
 }
+
+// TestReceived: what is signed is what arrives, once the dots are taken away.
+func TestReceived(t *testing.T) {
+	for _, message := range []string{
+		"", ".\n", "a\n.b\n..c\r\n\r.\r\r.d\n", "a\rb\r", "\r\r\n", strings.Repeat("..x\r", 5000),
+	} {
+		var sent, received strings.Builder
+		out := bufio.NewWriter(&sent)
+		if err := encode(out, strings.NewReader(message)); err != nil {
+			t.Fatal(err)
+		}
+		_ = out.Flush()
+		if err := Received(&received, strings.NewReader(message)); err != nil {
+			t.Fatal(err)
+		}
+		// What is doubled behind a CR that ends no line stays so.
+		want := strings.ReplaceAll("\r\n"+sent.String(), "\r\n.", "\r\n")[len("\r\n"):]
+		if received.String() != want {
+			t.Errorf("%q arrives as %q, not as %q", message, want, received.String())
+		}
+	}
+	if err := Received(io.Discard, strings.NewReader("x")); err != errPartialLine {
+		t.Errorf("a partial last line: %v", err)
+	}
+}

@@ -77,7 +77,7 @@ func TestFields(t *testing.T) {
 		text, err := io.ReadAll(message)
 		return []byte("X-Seen: " + sender + " " + strings.TrimSpace(string(text)) + "\n"), err
 	}
-	d := &Delivery{Libraries: &Libraries{Fields: fields}}
+	d := &Delivery{Libraries: &Libraries{Fields: fields}, Config: Config{Signs: true}}
 	output, read := converseWith(t, d, s, "body\n", "r@y")
 	if want := "MAIL FROM:<s@x.example> SIZE=32\r\n"; !strings.Contains(read, want) {
 		t.Errorf("the server read %q, want %q in it", read, want)
@@ -85,8 +85,8 @@ func TestFields(t *testing.T) {
 	if want := "DATA\r\nX-Seen: s@x.example body\r\nbody\r\n.\r\n"; !strings.Contains(read, want) {
 		t.Errorf("the server read %q, want %q in it; the output is %q", read, want, output)
 	}
-	d = &Delivery{Libraries: &Libraries{Fields: func(string, io.ReadSeeker) ([]byte, error) { return nil, errors.New("x") }}}
-	if output, _ := converseWith(t, d, goodScript[:3], "body\n", "r@y"); output != "ZUnable to read message. (#4.3.0)\n" {
+	d = &Delivery{Libraries: &Libraries{Fields: func(string, io.ReadSeeker) ([]byte, error) { return nil, errors.New("x") }}, Config: Config{Signs: true}}
+	if output, _ := converseWith(t, d, goodScript[:3], "body\n", "r@y"); output != "ZUnable to sign message: x. (#4.3.0)\n" {
 		t.Errorf("no fields to be had: %q", output)
 	}
 }

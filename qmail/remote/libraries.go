@@ -20,7 +20,8 @@ type Libraries struct {
 	// Fields returns header fields to put in front of a message, such as a
 	// signature: whole lines that end with LF. It must read the message
 	// through the reader alone, which is where the message begins, and may
-	// leave it anywhere.
+	// leave it anywhere. An error defers the message. It is called only where
+	// control files ask for signatures.
 	Fields func(sender string, message io.ReadSeeker) ([]byte, error)
 }
 
@@ -28,7 +29,7 @@ type Libraries struct {
 // start. STARTTLS is not known by then; see exchange.becomeSecure.
 func (d *Delivery) needsLibraries() bool {
 	r, routed := d.route()
-	return routed && (r.port == smtpsPort || r.User != "") || d.international()
+	return d.Config.Signs || routed && (r.port == smtpsPort || r.User != "") || d.international()
 }
 
 // TLSOptions is how TLS is to begin.

@@ -10,13 +10,8 @@ import (
 // parameters returns those of the MAIL command that the host takes and the
 // message needs, each with a space before it.
 func (x *exchange) parameters() (string, *result) {
-	if x.Libraries != nil && x.Libraries.Fields != nil {
-		var err error
-		if _, rewound := x.fromStart(func(message io.ReadSeeker) {
-			x.fields, err = x.Libraries.Fields(x.Sender, message)
-		}); err != nil || !rewound {
-			return "", resMessage
-		}
+	if res := x.sign(); res != nil {
+		return "", res
 	}
 	out := ""
 	if user := x.target.login.User; user != "" {

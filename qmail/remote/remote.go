@@ -79,6 +79,9 @@ func run(r *report, args []string, home string, message io.Reader, libraries *Li
 		// Where that fails the delivery says what it lacks.
 		_ = ext.Become(home, Role)
 	}
+	if libraries == nil && config.Signs {
+		return resNoSigner
+	}
 	return d.deliver(r)
 }
 

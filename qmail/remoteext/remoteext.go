@@ -1,11 +1,12 @@
 // Package remoteext is what qmail-remote can do only in the second binary: TLS
 // with the control files of the TLS patch, logging in, names that are not
-// ASCII. It must not know the dialogue. It links crypto/tls, go-sasl and idna.
+// ASCII, signatures. It must not know the dialogue. It links crypto/tls, go-sasl and idna.
 package remoteext
 
 import (
 	"golang.org/x/net/idna"
 
+	"github.com/reqmail/reqmail/qmail/dkim"
 	"github.com/reqmail/reqmail/qmail/remote"
 )
 
@@ -15,5 +16,6 @@ func Libraries(home string) *remote.Libraries {
 		TLS:        client{home}.begin,
 		Mechanisms: mechanisms,
 		ASCII:      idna.Lookup.ToASCII,
+		Fields:     dkim.Signer{Home: home}.Fields,
 	}
 }

@@ -84,18 +84,11 @@ func (r *routes) unhack(addr string) string {
 	return local + "@" + domain
 }
 
-// virtualPrefix looks up the domain, then each of its suffixes that begins at
-// a dot, then the catch-all. Empty means none: an exception, or no entry.
+// virtualPrefix is that of a domain. Empty means none: an exception, or no
+// entry.
 func (r *routes) virtualPrefix(domain string) string {
-	for i := 0; i <= len(domain); i++ {
-		if i != 0 && i != len(domain) && domain[i] != '.' {
-			continue
-		}
-		if prefix, ok := r.virtualDomains.Get(domain[i:]); ok {
-			return prefix
-		}
-	}
-	return ""
+	prefix, _ := r.virtualDomains.Domain(domain)
+	return prefix
 }
 
 // withoutPrefix undoes route for the reader of a bounce: it drops the virtual

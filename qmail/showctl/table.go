@@ -72,6 +72,10 @@ var own = [...]entry{
 	{control.SPFExp, line, "The SPF default explanation is: 550 ", ".", ""},
 	{control.SPFGuess, line, "The guess SPF rules are: ", ".", ""},
 	{control.SPFRules, line, "The local SPF rules are: ", ".", ""},
+	{control.DKIMKeys, list, "DKIM key: ", "", "No DKIM keys."},
+	{control.DKIMPlesk, line, "DKIM keys as Plesk has them are in ", ".", ""},
+	{control.RcptCallout, list, "Destinations are asked about recipients: ", "", "Destinations are asked about recipients."},
+	{control.RcptCalloutKnown, list, "Destinations are not asked about ", ".", ""},
 }
 
 // known reports whether a file has an entry.

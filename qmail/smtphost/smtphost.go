@@ -16,6 +16,7 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/control"
+	"github.com/reqmail/reqmail/qmail/callout"
 	"github.com/reqmail/reqmail/qmail/filter"
 	"github.com/reqmail/reqmail/qmail/smtpd"
 	"github.com/reqmail/reqmail/qmail/splog"
@@ -120,6 +121,11 @@ func (h *Host) filters(env environ.List) filter.Chain {
 	var chain filter.Chain
 	if err == nil {
 		chain, err = filter.Configured(home.Dir(), env.Lookup, libraries)
+	}
+	if err == nil {
+		var last filter.Chain // what would be refused anyway is not asked for
+		last, err = callout.Configured(home.Dir())
+		chain = append(chain, last...)
 	}
 	if err != nil {
 		return filter.Chain{filter.Broken{}}

@@ -3,13 +3,14 @@ package host
 import (
 	"io"
 	"net"
+	"strconv"
 	"sync"
 
 	"github.com/emersion/go-smtp"
 )
 
 // Remote is an SMTP server on loopback, independent of reqmail's code, that
-// can be made to refuse every recipient.
+// can be made to refuse every recipient, or all but some.
 type Remote struct {
 	Port int
 
@@ -17,12 +18,17 @@ type Remote struct {
 
 	mu       sync.Mutex
 	refusal  *smtp.SMTPError
+	known    map[string]bool // nil: everybody
+	asked    int
 	messages []string
 }
 
 // StartRemote starts a server on a free port of 127.0.0.1.
-func StartRemote(name string) (*Remote, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+func StartRemote(name string) (*Remote, error) { return StartRemoteAt(name, 0) }
+
+// StartRemoteAt starts a server on a port that was one's before.
+func StartRemoteAt(name string, port int) (*Remote, error) {
+	listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +56,23 @@ func (r *Remote) set(refusal *smtp.SMTPError) {
 	r.refusal = refusal
 }
 
+// Know makes the server refuse all recipients but these.
+func (r *Remote) Know(recipients ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known = map[string]bool{}
+	for _, recipient := range recipients {
+		r.known[recipient] = true
+	}
+}
+
+// Asked returns how many recipients the server was asked about so far.
+func (r *Remote) Asked() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
+}
+
 // Received returns the messages accepted so far.
 func (r *Remote) Received() []string {
 	r.mu.Lock()
@@ -66,13 +89,17 @@ func (s *session) Mail(string, *smtp.MailOptions) error { return nil }
 func (s *session) Reset()                               {}
 func (s *session) Logout() error                        { return nil }
 
-func (s *session) Rcpt(string, *smtp.RcptOptions) error {
+func (s *session) Rcpt(recipient string, _ *smtp.RcptOptions) error {
 	s.remote.mu.Lock()
 	defer s.remote.mu.Unlock()
-	if s.remote.refusal == nil {
-		return nil // not a typed nil in the interface
+	s.remote.asked++
+	switch {
+	case s.remote.refusal != nil:
+		return s.remote.refusal
+	case s.remote.known != nil && !s.remote.known[recipient]:
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
 	}
-	return s.remote.refusal
+	return nil
 }
 
 func (s *session) Data(in io.Reader) error {
