@@ -2,7 +2,8 @@
 // credentials and memory limits a C qmail program would give them.
 //
 // Children get SIGPIPE and every other signal that the Go runtime handles in
-// its default disposition. It must not know what is run or why.
+// its default disposition, unless the program ignores it. The package must not
+// know what is run or why.
 package child
 
 import (

@@ -52,7 +52,8 @@ func Describe(o Options) error {
 		dns = resolver.System()
 	}
 	os.Setenv("PROTO", "TCP")
-	for side, end := range map[string]netip.AddrPort{"LOCAL": local, "REMOTE": remote} {
+	for i, end := range []netip.AddrPort{local, remote} {
+		side := [...]string{"LOCAL", "REMOTE"}[i]
 		os.Setenv("TCP"+side+"PORT", strconv.Itoa(int(end.Port())))
 		os.Setenv("TCP"+side+"IP", end.Addr().String())
 		if name, ok := hostName(dns, end.Addr()); ok {
