@@ -103,7 +103,10 @@ func (o Options) ident(local, remote netip.AddrPort) (string, bool) {
 	}
 	defer conn.Close()
 	query := strconv.Itoa(int(remote.Port())) + " , " + strconv.Itoa(int(local.Port())) + "\r\n"
-	if conn.SetDeadline(time.Now().Add(o.Timeout)) != nil {
+	// A timeout of 0 means: ask, but do not wait. A new connection takes the
+	// query at once.
+	now := time.Now()
+	if conn.SetReadDeadline(now.Add(o.Timeout)) != nil || conn.SetWriteDeadline(now.Add(max(o.Timeout, time.Second))) != nil {
 		return "", false
 	}
 	if _, err := conn.WriteString(query); err != nil {
