@@ -18,7 +18,7 @@ import (
 
 func main() {
 	program.Main("forward", 111, func() int {
-		program.IgnorePipe()
+		program.IgnorePipeThroughout()
 		return command.Forward(command.Files{0, 1, 2}, os.Args[1:])
 	})
 }

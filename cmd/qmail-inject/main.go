@@ -35,7 +35,7 @@ const (
 func main() { program.Main("qmail-inject", temporary, run) }
 
 func run() int {
-	program.IgnorePipe()
+	program.IgnorePipeThroughout()
 	now := time.Now()
 	config, f := inject.ReadConfig(home.Dir())
 	if f == nil && syscall.Chdir(home.Dir()) != nil {
@@ -51,8 +51,7 @@ func send(config *inject.Config, now time.Time) int {
 	opts := getopt.New(os.Args, "aAhHnNf:", fdio.FD(2))
 	from := inject.FromOperandsElseHeader
 	out := bufio.NewWriter(fdio.FD(1))
-	var print io.Writer
-	var senders []string
+	m := inject.New(config, now, os.Getpid())
 	for {
 		letter, more := opts.Next()
 		if !more {
@@ -68,30 +67,40 @@ func send(config *inject.Config, now time.Time) int {
 		case 'H':
 			from = inject.FromBoth
 		case 'n':
-			print = out
+			m.Print(out)
 		case 'N':
-			print = nil
+			m.Print(nil)
 		case 'f':
-			senders = append(senders, opts.Arg)
+			if f := m.SetSender(opts.Arg); f != nil {
+				return die(f)
+			}
 		default:
 			return permanent
 		}
 	}
-	m := inject.New(config, print, now, os.Getpid())
-	for _, sender := range senders {
-		if f := m.SetSender(sender); f != nil {
-			return die(f)
-		}
-	}
 	f := m.SetRecipients(from, opts.Operands())
 	if f == nil {
-		f = m.Run(fdio.FD(0))
+		f = m.Run(flushing{fdio.FD(0), out})
 	}
 	if f != nil {
 		return die(f)
 	}
 	_ = out.Flush() // nobody reads: nobody to tell
 	return 0
+}
+
+// flushing prints what there is to print before it reads on; that it cannot be
+// printed is therefore a read error.
+type flushing struct {
+	io.Reader
+	out *bufio.Writer
+}
+
+func (f flushing) Read(p []byte) (int, error) {
+	if err := f.out.Flush(); err != nil {
+		return 0, err
+	}
+	return f.Reader.Read(p)
 }
 
 func die(f *inject.Failure) int {

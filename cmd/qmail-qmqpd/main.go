@@ -21,7 +21,7 @@ import (
 func main() { program.Main("qmail-qmqpd", qmqp.ExitResources, run) }
 
 func run() int {
-	program.IgnorePipe()
+	program.IgnorePipeThroughout()
 	time.AfterFunc(qmqp.MaxTime, func() { os.Exit(qmqp.ExitResources) })
 	return qmqp.Serve(intake.PeerFrom(os.LookupEnv), fdio.FD(0), fdio.FD(1))
 }

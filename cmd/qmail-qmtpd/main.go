@@ -22,7 +22,7 @@ import (
 func main() { program.Main("qmail-qmtpd", qmtp.ExitResources, run) }
 
 func run() int {
-	program.IgnorePipe()
+	program.IgnorePipeThroughout()
 	time.AfterFunc(qmtp.MaxTime, func() { os.Exit(qmtp.ExitResources) })
 	s, err := qmtp.New(home.Dir(), os.LookupEnv, fdio.FD(0), fdio.FD(1))
 	if err != nil {

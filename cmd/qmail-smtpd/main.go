@@ -23,7 +23,7 @@ import (
 
 func main() {
 	program.Main(smtphost.Role, int(smtpd.Lost), func() int {
-		program.IgnorePipe()
+		program.IgnorePipeThroughout()
 		return new(smtphost.Host).Run(os.Args)
 	})
 }

@@ -16,7 +16,7 @@ import (
 
 func main() {
 	program.Main("qreceipt", 111, func() int {
-		program.IgnorePipe()
+		program.IgnorePipeThroughout()
 		return command.QReceipt(command.Files{0, 1, 2}, os.Args[1:])
 	})
 }

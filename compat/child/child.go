@@ -2,11 +2,13 @@
 // credentials and memory limits a C qmail program would give them.
 //
 // Children get SIGPIPE and every other signal that the Go runtime handles in
-// its default disposition. It must not know what is run or why.
+// its default disposition, unless the program ignores it. The package must not
+// know what is run or why.
 package child
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -53,6 +55,7 @@ func (c *Command) Start() (int, error) {
 }
 
 func (c *Command) start() (int, error) {
+	c.unplug()
 	env := c.Env
 	if env == nil {
 		env = os.Environ()
@@ -70,6 +73,18 @@ func (c *Command) start() (int, error) {
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Credential: c.Credential},
 	})
+}
+
+// unplug leaves those descriptors closed that the program itself was started
+// without: what is there now is a placeholder.
+func (c *Command) unplug() {
+	files := slices.Clone(c.Files)
+	for i, f := range files {
+		if limits.WasClosed(int(f)) {
+			files[i] = Closed
+		}
+	}
+	c.Files = files
 }
 
 // Wait waits for the process pid to end.

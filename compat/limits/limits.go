@@ -144,6 +144,9 @@ func ForChildren() []Saved {
 	return saved
 }
 
+// WasClosed reports whether the program was started without the descriptor.
+func WasClosed(fd int) bool { return fd >= 0 && fd < len(closedFDs) && closedFDs[fd] != 0 }
+
 // Unplug makes the descriptors 0 and 1 that the program was started without
 // behave as closed ones: to read from /dev/null, which the runtime has put
 // there, would look like an empty message. They stay occupied, so that no

@@ -41,3 +41,7 @@ func guard(name string, temporary int, run func() int) (code int) {
 func IgnorePipe() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
+
+// IgnorePipeThroughout ignores SIGPIPE, also in the programs that are started:
+// a queue program and what it runs have always been started so.
+func IgnorePipeThroughout() { signal.Ignore(syscall.SIGPIPE) }

@@ -1,7 +1,10 @@
 package command
 
 import (
+	"bufio"
+	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,8 +24,36 @@ func Predate(files Files, args []string, now time.Time) int {
 	if len(args) == 0 {
 		return t.usage("child")
 	}
-	date := now.In(datetime.Local()).Format("2 Jan 2006 15:04:05 -0700")
-	return t.feed(args, "Date: "+date+"\n", t.cannotRunNow, t.trouble)
+	return t.feedAnyway(args, "Date: "+dateIn(datetime.Local(), now)+"\n")
+}
+
+// dateIn formats a Date field's time. Of the zone's offset seconds are rounded
+// to minutes.
+func dateIn(zone *time.Location, now time.Time) string {
+	local := now.In(zone)
+	_, seconds := local.Zone()
+	sign := "+"
+	if seconds < 0 {
+		sign, seconds = "-", -seconds
+	}
+	minutes := (seconds + 30) / 60
+	offset := strconv.Itoa(10000 + minutes/60*100 + minutes%60)
+	return local.Format("2 Jan 2006 15:04:05 ") + sign + offset[1:]
+}
+
+// feedAnyway is feed for programs that always decide by themselves: whatever
+// cannot be read or given to them, their exit code counts.
+func (t tool) feedAnyway(argv []string, head string) int {
+	pid, w, code := t.start(argv, t.cannotRunNow, t.trouble)
+	if pid == 0 {
+		return code
+	}
+	out := bufio.NewWriter(w)
+	_, _ = out.WriteString(head)
+	_, _ = io.Copy(out, t.files[0])
+	_ = out.Flush()
+	w.Close()
+	return end(pid, t.trouble)
 }
 
 // cannotRunNow is for programs that are always tried again.
@@ -56,7 +87,7 @@ func MailSubj(files Files, home string, args []string) int {
 	if len(args) > 0 {
 		head += " " + strings.Join(args, " ")
 	}
-	return t.feed([]string{home + "/bin/qmail-inject"}, head+"\n\n", t.cannotRunNow, t.trouble)
+	return t.feedAnyway([]string{home + "/bin/qmail-inject"}, head+"\n\n")
 }
 
 // hookArguments are what the %-letters in qsmhook's arguments stand for.

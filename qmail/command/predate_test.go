@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/reqmail/reqmail/compat/fdio"
 )
 
 // instead names the command that the test program is, instead of the tests:
@@ -67,6 +69,7 @@ func TestPredate(t *testing.T) {
 		{"CET-1CEST,M3.5.0,M10.5.0/3", winter, "6 Jan 2026 00:04:09 +0100"},
 		{"CET-1CEST,M3.5.0,M10.5.0/3", winter.AddDate(0, 6, 10), "16 Jul 2026 01:04:09 +0200"},
 		{"NST3:30", winter, "5 Jan 2026 19:34:09 -0330"},
+		{"LMT0:00:40", winter, "5 Jan 2026 23:03:29 -0001"}, // seconds are rounded
 	} {
 		t.Setenv("TZ", test.zone)
 		f := files(t)
@@ -97,6 +100,28 @@ func TestPredateEnds(t *testing.T) {
 		if code := Predate(f, test.argv, time.Now()); code != test.code || written(t, f[2]) != test.want {
 			t.Errorf("%s: exit %d, %q, want %d, %q", test.name, code, written(t, f[2]), test.code, test.want)
 		}
+	}
+}
+
+// A program that does not want the message, or a message that cannot be read,
+// is the program's business.
+func TestPredateIsNoJudge(t *testing.T) {
+	f := files(t)
+	if err := syscall.Ftruncate(int(f[0]), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if code := Predate(f, []string{"sh", "-c", "exit 17"}, time.Now()); code != 17 || written(t, f[2]) != "" {
+		t.Errorf("unread: exit %d, %q", code, written(t, f[2]))
+	}
+	f = files(t)
+	dir, err := fdio.Open(t.TempDir(), syscall.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	f[0] = dir
+	if code := Predate(f, []string{"wc", "-l"}, time.Now()); code != 0 || strings.TrimSpace(written(t, f[1])) != "1" {
+		t.Errorf("unreadable: exit %d, %q, %q", code, written(t, f[1]), written(t, f[2]))
 	}
 }
 

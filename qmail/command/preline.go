@@ -56,21 +56,39 @@ const copying = "unable to copy input"
 // feed runs a program that reads head and then the message. It must read all
 // of it, or end before a pipe is full. cannotRun says that it did not start,
 // trouble what else went wrong.
-func (t tool) feed(argv []string, head string, cannotRun, trouble func(what string, err error) int) int {
-	r, w, err := fdio.Pipe()
-	if err != nil {
-		return trouble("unable to create pipe", err)
-	}
-	cmd := child.Command{Path: argv[0], Args: argv, Find: true, Files: []fdio.FD{r, t.files[1], t.files[2]}}
-	pid, err := cmd.Start()
-	r.Close()
-	if err != nil {
-		w.Close()
-		return cannotRun(argv[0], err)
+func (t tool) feed(argv []string, head string, cannotRun, trouble failing) int {
+	pid, w, code := t.start(argv, cannotRun, trouble)
+	if pid == 0 {
+		return code
 	}
 	if err := t.copyInto(w, head); err != nil {
 		return trouble(copying, err)
 	}
+	return end(pid, trouble)
+}
+
+// failing says what went wrong and returns the exit code.
+type failing func(what string, err error) int
+
+// start starts a program that reads from the pipe w; pid is 0 if it does not
+// start.
+func (t tool) start(argv []string, cannotRun, trouble failing) (pid int, w fdio.FD, code int) {
+	r, w, err := fdio.Pipe()
+	if err != nil {
+		return 0, w, trouble("unable to create pipe", err)
+	}
+	cmd := child.Command{Path: argv[0], Args: argv, Find: true, Files: []fdio.FD{r, t.files[1], t.files[2]}}
+	pid, err = cmd.Start()
+	r.Close()
+	if err != nil {
+		w.Close()
+		return 0, w, cannotRun(argv[0], err)
+	}
+	return pid, w, 0
+}
+
+// end waits for a program and returns its exit code.
+func end(pid int, trouble failing) int {
 	end, err := child.Wait(pid)
 	switch {
 	case err != nil:

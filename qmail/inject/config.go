@@ -79,8 +79,8 @@ func ReadConfig(home string) (*Config, *Failure) {
 		}
 		*part.into = tokens
 	}
-	var f *Failure
-	c.IDHost, f = setting(d, control.IDHost, "QMAILIDHOST")
+	idHost, f := setting(d, control.IDHost, "QMAILIDHOST")
+	c.IDHost = cString(idHost)
 	return c, f
 }
 

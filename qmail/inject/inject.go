@@ -80,11 +80,14 @@ type headerRecipients struct {
 	toCc     []string
 }
 
-// New prepares a run. print is where the message goes instead of into the
-// queue, nil for the queue.
-func New(config *Config, print io.Writer, now time.Time, pid int) *Message {
-	return &Message{config: config, print: print, now: now, pid: pid, seen: map[string]bool{}}
+// New prepares a run.
+func New(config *Config, now time.Time, pid int) *Message {
+	return &Message{config: config, now: now, pid: pid, seen: map[string]bool{}}
 }
+
+// Print says where the message goes instead of into the queue; nil means the
+// queue.
+func (m *Message) Print(w io.Writer) { m.print = w }
 
 // SetSender sets the envelope sender, an address as on a command line.
 func (m *Message) SetSender(addr string) *Failure {

@@ -39,7 +39,8 @@ func printed(t testing.TB, dir, message string, operands ...string) (string, *Fa
 		return "", f
 	}
 	var out bytes.Buffer
-	m := New(config, &out, time.Unix(1e9, 0), 42)
+	m := New(config, time.Unix(1e9, 0), 42)
+	m.Print(&out)
 	if f := m.SetRecipients(FromOperandsElseHeader, operands); f != nil {
 		return "", f
 	}
@@ -142,7 +143,7 @@ func TestEnvelope(t *testing.T) {
 			if f != nil {
 				t.Fatal(f)
 			}
-			m := New(config, nil, time.Now(), 1)
+			m := New(config, time.Now(), 1)
 			if f := m.SetSender("s+"); f != nil {
 				t.Fatal(f)
 			}

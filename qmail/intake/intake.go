@@ -50,13 +50,13 @@ func PeerFrom(lookup func(name string) (string, bool)) Peer {
 }
 
 // Received returns the field that the server puts on top of a message.
-// protocol is "SMTP" and the like; helo is the name the client gave if it is
-// not the one it is known by, else empty.
-func (p Peer) Received(protocol, helo string, now time.Time) string {
+// protocol is "SMTP" and the like; helo is the name the client gave, which may
+// be empty, if it is not the one it is known by, else nil.
+func (p Peer) Received(protocol string, helo *string, now time.Time) string {
 	var b strings.Builder
 	b.WriteString("Received: from " + safe(p.RemoteHost))
-	if helo != "" {
-		b.WriteString(" (HELO " + safe(helo) + ")")
+	if helo != nil {
+		b.WriteString(" (HELO " + safe(*helo) + ")")
 	}
 	b.WriteString(" (")
 	if p.HasInfo {

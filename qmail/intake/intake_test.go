@@ -50,18 +50,20 @@ func TestReceived(t *testing.T) {
 	six := Peer{RemoteIP: "2001:db8::1", RemoteHost: "[2001:db8::1]", Local: "mx.example"}
 	odd := Peer{RemoteIP: "1 2\n3", RemoteHost: "a(b)", RemoteInfo: "<joe>\x80", HasInfo: true, Local: "mx\r\nX-Spam: no"}
 	for _, test := range []struct {
-		name           string
-		peer           Peer
-		protocol, helo string
-		want           string
+		name     string
+		peer     Peer
+		protocol string
+		helo     *string
+		want     string
 	}{
-		{"a client known by its name", peer, "SMTP", "", "Received: from client.example (192.0.2.1)\n  by mx.example with SMTP; "},
-		{"another name", peer, "SMTP", "pc", "Received: from client.example (HELO pc) (192.0.2.1)\n  by mx.example with SMTP; "},
-		{"a user", informed, "QMTP", "", "Received: from client.example (joe@192.0.2.1)\n  by mx.example with QMTP; "},
-		{"an empty user", uninformed, "QMQP", "", "Received: from client.example (@192.0.2.1)\n  by mx.example with QMQP; "},
-		{"IPv6", six, "SMTP", "[IPv6:2001:db8::1]", "Received: from [2001:db8::1] (HELO [IPv6:2001:db8::1]) (2001:db8::1)\n  by mx.example with SMTP; "},
-		{"what is safe", peer, "SMTP", "aZ09.@%+/=:-[]", "Received: from client.example (HELO aZ09.@%+/=:-[]) (192.0.2.1)\n  by mx.example with SMTP; "},
-		{"what is not", odd, "SMTP", "x_y\n\tz\x00\u00e4", "Received: from a?b? (HELO x?y??z???) (?joe??@1?2?3)\n  by mx??X-Spam:?no with SMTP; "},
+		{"a client known by its name", peer, "SMTP", nil, "Received: from client.example (192.0.2.1)\n  by mx.example with SMTP; "},
+		{"another name", peer, "SMTP", new("pc"), "Received: from client.example (HELO pc) (192.0.2.1)\n  by mx.example with SMTP; "},
+		{"a name that is empty", peer, "SMTP", new(""), "Received: from client.example (HELO ) (192.0.2.1)\n  by mx.example with SMTP; "},
+		{"a user", informed, "QMTP", nil, "Received: from client.example (joe@192.0.2.1)\n  by mx.example with QMTP; "},
+		{"an empty user", uninformed, "QMQP", nil, "Received: from client.example (@192.0.2.1)\n  by mx.example with QMQP; "},
+		{"IPv6", six, "SMTP", new("[IPv6:2001:db8::1]"), "Received: from [2001:db8::1] (HELO [IPv6:2001:db8::1]) (2001:db8::1)\n  by mx.example with SMTP; "},
+		{"what is safe", peer, "SMTP", new("aZ09.@%+/=:-[]"), "Received: from client.example (HELO aZ09.@%+/=:-[]) (192.0.2.1)\n  by mx.example with SMTP; "},
+		{"what is not", odd, "SMTP", new("x_y\n\tz\x00\u00e4"), "Received: from a?b? (HELO x?y??z???) (?joe??@1?2?3)\n  by mx??X-Spam:?no with SMTP; "},
 	} {
 		want := test.want + "7 Mar 2026 03:05:06 -0000\n"
 		if got := test.peer.Received(test.protocol, test.helo, now); got != want {
@@ -76,7 +78,7 @@ func FuzzReceived(f *testing.F) {
 	f.Add("a\nb", "\r\n\r\nbody", "(\x00")
 	f.Fuzz(func(t *testing.T, host, helo, info string) {
 		peer := Peer{RemoteIP: host, RemoteHost: host, RemoteInfo: info, HasInfo: true, Local: host}
-		field := peer.Received("SMTP", helo, time.Unix(0, 0))
+		field := peer.Received("SMTP", &helo, time.Unix(0, 0))
 		if strings.Count(field, "\n") != 2 || strings.Count(field, "\n  by ") != 1 || strings.ContainsAny(field, "\r\x00") {
 			t.Errorf("got %q", field)
 		}

@@ -132,8 +132,9 @@ func (m Message) appendTo(out *bufio.Writer) error {
 		return err
 	}
 	defer f.Close()
-	in := bufio.NewReaderSize(f, 16<<10)
-	first, err := in.Peek(int(min(m.Size, 4096)))
+	const longest = 64 << 10 // Return-Path line that is understood, in bytes
+	in := bufio.NewReaderSize(f, longest)
+	first, err := in.Peek(int(min(m.Size, longest)))
 	if err != nil && err != io.EOF {
 		return err
 	}

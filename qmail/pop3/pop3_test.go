@@ -128,6 +128,24 @@ func TestMessagesAreGone(t *testing.T) {
 	}
 }
 
+// TestUnreadable: what cannot be read to its end must not look like a message.
+func TestUnreadable(t *testing.T) {
+	dir := mailbox(t)
+	if err := os.Mkdir(filepath.Join(dir, "new/0.d"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-100 * time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, "new/0.d"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if got := talk(t, dir, "RETR 1", "DELE 2", "QUIT"); got != "+OK \n+OK \n" {
+		t.Errorf("got %q", got)
+	}
+	if got := list(t, dir); got != "cur/1.a:2,S new/0.d new/2.b new/3.c" {
+		t.Errorf("left: %q", got)
+	}
+}
+
 // FuzzMailbox: no command may crash the server or touch the mailbox without
 // QUIT.
 func FuzzMailbox(f *testing.F) {

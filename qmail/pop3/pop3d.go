@@ -63,11 +63,14 @@ func (m *Mailbox) Serve() {
 			_ = m.Flush()
 			return
 		}
-		m.command(address.Lower(name), arg)
+		if m.command(address.Lower(name), arg) != nil {
+			return
+		}
 	}
 }
 
-func (m *Mailbox) command(name, arg string) {
+// command carries out a command. An error ends the conversation at once.
+func (m *Mailbox) command(name, arg string) error {
 	switch name {
 	case "stat":
 		m.stat()
@@ -82,7 +85,7 @@ func (m *Mailbox) command(name, arg string) {
 			m.Reply(ok)
 		}
 	case "retr", "top":
-		m.send(arg)
+		return m.send(arg)
 	case "rset":
 		for i := range m.messages {
 			m.messages[i].deleted = false
@@ -96,6 +99,7 @@ func (m *Mailbox) command(name, arg string) {
 	default:
 		m.Reply(sorry("unimplemented"))
 	}
+	return nil
 }
 
 func (m *Mailbox) stat() {
@@ -159,34 +163,44 @@ func (m *Mailbox) list(arg string, what func(*message) string) {
 }
 
 // send sends a message: all of it, or its header and so many lines of its
-// body.
-func (m *Mailbox) send(arg string) {
+// body. One that cannot be read to its end must not look whole, let alone be
+// deleted: that is an error.
+func (m *Mailbox) send(arg string) error {
 	g, _ := m.chosen(arg)
 	if g == nil {
-		return
+		return nil
 	}
 	_, rest, _ := number(arg)
 	lines, _, limited := number(strings.TrimLeft(rest, " "))
 	f, err := fdio.Open(g.File, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		m.Reply(sorry("unable to open that message"))
-		return
+		return nil
 	}
 	defer f.Close()
 	m.Reply(ok)
-	m.copy(f, lines, limited)
+	if err := m.Flush(); err != nil {
+		return err
+	}
+	if err := m.copy(f, lines, limited); err != nil {
+		return err
+	}
 	m.Reply("") // qmail's way: an empty line before the dot
 	m.Reply(".")
+	return nil
 }
 
 // copy sends the lines of a message with CR LF, dots doubled.
-func (m *Mailbox) copy(file io.Reader, lines uint64, limited bool) {
+func (m *Mailbox) copy(file io.Reader, lines uint64, limited bool) error {
 	in := bufio.NewReaderSize(file, 16<<10)
 	inHeader, atStart := true, true
 	for {
 		piece, err := in.ReadSlice('\n')
+		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+			return err
+		}
 		if err == io.EOF && len(piece) == 0 && atStart {
-			return
+			return nil
 		}
 		whole := err == nil
 		if whole {
@@ -195,7 +209,7 @@ func (m *Mailbox) copy(file io.Reader, lines uint64, limited bool) {
 		if atStart {
 			if limited && !inHeader {
 				if lines == 0 {
-					return
+					return nil
 				}
 				lines--
 			}
@@ -210,8 +224,8 @@ func (m *Mailbox) copy(file io.Reader, lines uint64, limited bool) {
 		if atStart {
 			_, _ = m.Write([]byte("\r\n"))
 		}
-		if err != nil && err != bufio.ErrBufferFull {
-			return
+		if err == io.EOF {
+			return nil
 		}
 	}
 }

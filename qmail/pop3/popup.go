@@ -19,6 +19,9 @@ import (
 // Timeout is how long a client is waited for.
 const Timeout = 1200 * time.Second
 
+// pipeCapacity is how many bytes a pipe takes that nobody reads (pipe(7)).
+const pipeCapacity = 64 << 10
+
 // ExitPopup is the exit code of qmail-popup, always.
 const ExitPopup = 1
 
@@ -128,9 +131,12 @@ func (p *Popup) login(user, password string) {
 		p.Reply(sorry("authorization failed"))
 		return
 	}
-	_, err = w.WriteString(user + "\x00" + password + "\x00" + p.timestamp() + "\x00")
+	fields := user + "\x00" + password + "\x00" + p.timestamp() + "\x00"
+	_, err = w.WriteString(fields)
 	w.Close()
-	if err != nil && err != syscall.EPIPE { // one that did not read says why by its end
+	// A program that did not read says why by its end. Whether it ended before
+	// it was written to is chance, unless it had to read.
+	if err != nil && (err != syscall.EPIPE || len(fields) > pipeCapacity) {
 		p.Reply(sorry("unable to write pipe"))
 		return
 	}

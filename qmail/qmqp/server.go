@@ -95,7 +95,7 @@ func take(peer intake.Peer, r *counted) (answer string, err error) {
 
 // request passes a request of n bytes of message, a sender and recipients on.
 func request(peer intake.Peer, r *counted, n uint64, queue *submit.Message) (acceptable bool, err error) {
-	queue.WriteString(peer.Received("QMQP", "", time.Now()))
+	queue.WriteString(peer.Received("QMQP", nil, time.Now()))
 	if n > r.left {
 		// It will end too early; what is there is read all the same.
 		_, err := io.CopyN(queue, r.in, int64(r.left))

@@ -29,6 +29,13 @@ const MaxTime = time.Hour
 // value of RELAYCLIENT included.
 const maxAddress = 1000
 
+// How many bytes are read and written ahead. They show where a client's
+// mistake ends the session: answers that have not been sent by then are lost.
+const (
+	readAhead    = 512
+	answersAhead = 256
+)
+
 // Answers to single recipients and to all of them.
 const (
 	answerSender    = "Dunacceptable sender (#5.1.7)"
@@ -52,8 +59,8 @@ func New(home string, lookup func(string) (string, bool), in io.Reader, out io.W
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{peer: intake.PeerFrom(lookup), out: bufio.NewWriter(out)}
-	s.in = bufio.NewReader(flushing{in, s.out})
+	s := &Server{peer: intake.PeerFrom(lookup), out: bufio.NewWriterSize(out, answersAhead)}
+	s.in = bufio.NewReaderSize(flushing{in, s.out}, readAhead)
 	if s.hosts, err = intake.OpenRcptHosts(d, home); err != nil {
 		return nil, err
 	}
@@ -144,7 +151,7 @@ func (s *Server) text(queue *submit.Message, n uint64) (tooBig bool, err error) 
 	if first != '\n' && first != '\r' {
 		return false, netstring.ErrFormat
 	}
-	queue.WriteString(s.peer.Received("QMTP", "", time.Now()))
+	queue.WriteString(s.peer.Received("QMTP", nil, time.Now()))
 	w := limited{queue: queue, limit: uint64(s.limit)}
 	if first == '\n' {
 		if s.limit > 0 && n > w.limit {
@@ -231,7 +238,7 @@ func (s *Server) recipients(queue *submit.Message) (verdicts []string, err error
 		if n >= left {
 			return nil, netstring.ErrFormat
 		}
-		addr, ok, err := netstring.Short(s.in, n, maxAddress-len(s.peer.RelayClient))
+		addr, ok, err := netstring.Short(s.in, n, max(maxAddress-len(s.peer.RelayClient), 0))
 		if err != nil {
 			return nil, err
 		}

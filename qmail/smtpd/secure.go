@@ -84,7 +84,7 @@ func (s *Session) encrypt(ready func() error) error {
 		return err
 	}
 	begun := false
-	secured, err := s.security.Start(s.conn, s.helo, func() error {
+	secured, err := s.security.Start(s.conn, s.greeted, func() error {
 		begun = true
 		return ready()
 	})
@@ -110,7 +110,8 @@ func (s *Session) encrypt(ready func() error) error {
 
 // forget takes the session back to its beginning.
 func (s *Session) forget() {
-	s.helo, s.sender, s.inMail, s.toQueue = "", "", false, nil
+	s.helo, s.greeted = nil, ""
+	s.sender, s.inMail, s.toQueue = "", false, nil
 	s.extended = false
 }
 
@@ -132,6 +133,8 @@ func (s *Session) ServeSecured() End {
 // ServeAfterSTARTTLS goes on where another process left off: at the client's
 // STARTTLS, after it had given its name.
 func (s *Session) ServeAfterSTARTTLS(helo string) End {
-	s.helo = helo
+	if helo != "" {
+		s.introduce(helo)
+	}
 	return s.converse(s.starttls(""))
 }

@@ -96,6 +96,7 @@ func readControls(home string, lookup func(name string) (string, bool)) (*Config
 	if c.LocalIPHost, c.HasLocalIP, err = d.Line(control.LocalIPHost); err != nil {
 		return nil, err
 	}
+	c.LocalIPHost, _, _ = strings.Cut(c.LocalIPHost, "\x00")
 	timeout, err := d.Int(control.TimeoutSMTPD)
 	if err != nil {
 		return nil, err
@@ -144,8 +145,8 @@ type Session struct {
 	filters    filter.Chain
 	announces  bool // SIZE is announced
 
-	helo     string // differing from the peer's host name, else empty
-	greeted  string // the name as the client gave it
+	helo     *string // differing from the peer's host name, else nil
+	greeted  string  // the name as the client gave it
 	sender   string
 	excused  bool // a filter vouches for the sender
 	rejected int  // recipients since the session began
@@ -210,7 +211,9 @@ func (s *Session) converse(err error) End {
 	} else if err == syscall.ETIMEDOUT {
 		s.Reply(replyTimeout)
 	}
-	_ = s.Flush()
+	if s.Flush() != nil {
+		return Lost
+	}
 	return end
 }
 
@@ -336,11 +339,16 @@ func (s *Session) ehlo(name string) error {
 // named notes the client's name, and what filters say to it.
 func (s *Session) named(name string) filter.Verdict {
 	s.inMail = false
-	s.helo, s.greeted = "", name
-	if address.Lower(name) != address.Lower(s.peer.RemoteHost) {
-		s.helo = name
-	}
+	s.introduce(name)
 	return s.filters.Hello(s.transaction())
+}
+
+// introduce notes the client's name; an empty one is a name too.
+func (s *Session) introduce(name string) {
+	s.helo, s.greeted = nil, name
+	if address.Lower(name) != address.Lower(s.peer.RemoteHost) {
+		s.helo = &name
+	}
 }
 
 func (s *Session) mail(arg string) error {
@@ -524,10 +532,10 @@ func unquote(arg string, end byte) string {
 }
 
 // localized puts localiphost in place of a literal that is one of our own
-// addresses.
+// IPv4 addresses, the only ones that qmail does this for.
 func (s *Session) localized(addr string) string {
 	local, domain, ok := address.Split(addr)
-	if !s.config.HasLocalIP || !ok || !strings.HasPrefix(domain, "[") {
+	if !s.config.HasLocalIP || !ok || !strings.HasPrefix(domain, "[") || strings.Contains(domain, ":") {
 		return addr
 	}
 	if ip, ok := socket.ParseLiteral(domain); ok && s.config.Own.Has(ip) {

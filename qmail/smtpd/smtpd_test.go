@@ -122,9 +122,21 @@ func TestParseAddress(t *testing.T) {
 		"<a@[127.0.0.1]>":    "a@local.example",
 		"<a@[192.0.2.1]>":    "a@[192.0.2.1]",
 		"<a@[127.0.0.1]x>":   "a@[127.0.0.1]x",
+		"<a@[IPv6:::1]>":     "a@[IPv6:::1]", // localiphost is for IPv4
 	} {
 		if got, ok := s.parseAddress(arg); got != want || !ok {
 			t.Errorf("%q: got %q, %v, want %q", arg, got, ok, want)
+		}
+	}
+}
+
+// TestNames: the names that clients give and that the Received field shows.
+func TestNames(t *testing.T) {
+	for name, shown := range map[string]bool{"other.example": true, "": true, "client.example": false, "CLIENT.example": false} {
+		s := NewSession(&Config{}, stranger, nil)
+		s.introduce(name)
+		if got := s.helo != nil && *s.helo == name; got != shown {
+			t.Errorf("%q is shown: %v, want %v", name, got, shown)
 		}
 	}
 }

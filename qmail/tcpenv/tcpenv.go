@@ -52,7 +52,8 @@ func Describe(o Options) error {
 		dns = resolver.System()
 	}
 	os.Setenv("PROTO", "TCP")
-	for side, end := range map[string]netip.AddrPort{"LOCAL": local, "REMOTE": remote} {
+	for i, end := range []netip.AddrPort{local, remote} {
+		side := [...]string{"LOCAL", "REMOTE"}[i]
 		os.Setenv("TCP"+side+"PORT", strconv.Itoa(int(end.Port())))
 		os.Setenv("TCP"+side+"IP", end.Addr().String())
 		if name, ok := hostName(dns, end.Addr()); ok {
@@ -102,7 +103,10 @@ func (o Options) ident(local, remote netip.AddrPort) (string, bool) {
 	}
 	defer conn.Close()
 	query := strconv.Itoa(int(remote.Port())) + " , " + strconv.Itoa(int(local.Port())) + "\r\n"
-	if conn.SetDeadline(time.Now().Add(o.Timeout)) != nil {
+	// A timeout of 0 means: ask, but do not wait. A new connection takes the
+	// query at once.
+	now := time.Now()
+	if conn.SetReadDeadline(now.Add(o.Timeout)) != nil || conn.SetWriteDeadline(now.Add(max(o.Timeout, time.Second))) != nil {
 		return "", false
 	}
 	if _, err := conn.WriteString(query); err != nil {
