@@ -1,8 +1,9 @@
 // Package child runs other programs: with exactly the descriptors, directory,
 // credentials and memory limits a C qmail program would give them.
 //
-// Children get SIGPIPE and every other signal that the Go runtime handles in
-// its default disposition. It must not know what is run or why.
+// Children get every signal that the Go runtime handles in its default
+// disposition, unless the caller ignores it (os/signal.Ignore). It must not
+// know what is run or why.
 package child
 
 import (

@@ -41,3 +41,7 @@ func guard(name string, temporary int, run func() int) (code int) {
 func IgnorePipe() {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
+
+// IgnorePipeBelow is IgnorePipe for a program whose children are to start with
+// SIGPIPE ignored, too, as those of qmail-lspawn and qmail-rspawn always did.
+func IgnorePipeBelow() { signal.Ignore(syscall.SIGPIPE) }
