@@ -411,7 +411,7 @@ func TestTroubleIsTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.turns()
-	p.wantLog("warning: trouble opening local/7/7; will try again later\n")
+	p.wantLog("warning: trouble opening info/7/7; will try again later\n")
 	if err := os.Rename("info/7/away", "info/7/7"); err != nil {
 		t.Fatal(err)
 	}
