@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"strconv"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/fdio"
@@ -145,12 +144,12 @@ func (e *FileError) Error() string { return e.Doing + " " + e.File + ": " + e.Er
 
 func (e *FileError) Unwrap() error { return e.Err }
 
-// parseNumber reads the digits at the start of s.
+// parseNumber reads the digits at the start of s; what does not fit 64 bits
+// wraps round, as in C.
 func parseNumber(s string) uint64 {
-	end := 0
-	for end < len(s) && '0' <= s[end] && s[end] <= '9' {
-		end++
+	var n uint64
+	for i := 0; i < len(s) && '0' <= s[i] && s[i] <= '9'; i++ {
+		n = n*10 + uint64(s[i]-'0')
 	}
-	n, _ := strconv.ParseUint(s[:end], 10, 64)
 	return n
 }

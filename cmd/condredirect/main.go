@@ -19,7 +19,7 @@ import (
 
 func main() {
 	program.Main("condredirect", 111, func() int {
-		program.IgnorePipe()
+		program.IgnorePipeThroughout()
 		return command.CondRedirect(command.Files{0, 1, 2}, os.Args[1:])
 	})
 }

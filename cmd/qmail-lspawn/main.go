@@ -34,7 +34,7 @@ func run() int {
 	if syscall.Chdir(home.Dir()) != nil || syscall.Chdir("queue/mess") != nil {
 		return failed
 	}
-	program.IgnorePipe()
+	program.IgnorePipeThroughout()
 	if len(os.Args) < 2 {
 		return usage
 	}

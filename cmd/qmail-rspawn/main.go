@@ -33,7 +33,7 @@ func run() int {
 	if syscall.Chdir(home.Dir()) != nil || syscall.Chdir("queue/mess") != nil {
 		return failed
 	}
-	program.IgnorePipe()
+	program.IgnorePipeThroughout()
 	owner, err := ids.UID(ids.Queue)
 	if err != nil {
 		_, _ = fdio.FD(2).WriteString(err.Error() + "\n")

@@ -51,7 +51,7 @@ func serve(files send.Files) error {
 	if syscall.Chdir("queue") != nil {
 		return errors.New("unable to switch to queue directory")
 	}
-	program.IgnorePipe()
+	program.IgnorePipeThroughout()
 	syscall.Umask(0o077)
 	taken, err := queue.LockSend()
 	if err != nil {

@@ -37,7 +37,7 @@ func main() {
 }
 
 func runSMTPD() int {
-	program.IgnorePipe()
+	program.IgnorePipeThroughout()
 	host := &smtphost.Host{Whole: true, TLS: smtptls.New(home.Dir()).For, Filters: spf.Filters}
 	return host.Run(os.Args)
 }

@@ -40,7 +40,7 @@ func (p *Parser) Next() (byte, bool) {
 		}
 		p.cluster = p.args[0][1:]
 		p.args = p.args[1:]
-		if p.cluster == "-" {
+		if p.cluster[0] == '-' { // "--", and in C any word that begins so
 			p.cluster = ""
 			return 0, false
 		}

@@ -17,6 +17,8 @@ func TestNext(t *testing.T) {
 		{"p -fx y", "f=x", "y", ""},
 		{"p -nfx", "nf=x", "", ""},
 		{"p -n -- -n", "n", "-n", ""},
+		{"p --n a", "", "a", ""}, // C looks at two bytes
+		{"p -n --help a", "n", "a", ""},
 		{"p -n - -n", "n", "- -n", ""}, // an operand, and the end
 		{"p a -n", "", "a -n", ""},
 		{"/x/p -z a", "?", "a", "p: illegal option -- z\n"},

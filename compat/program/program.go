@@ -43,5 +43,5 @@ func IgnorePipe() {
 }
 
 // IgnorePipeThroughout ignores SIGPIPE, also in the programs that are started:
-// a queue program and what it runs have always been started so.
+// a queue program and the spawners' deliveries have always been started so.
 func IgnorePipeThroughout() { signal.Ignore(syscall.SIGPIPE) }

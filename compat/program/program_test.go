@@ -24,6 +24,13 @@ var commands = map[string]func() int{
 		go panic("a bug that nobody can recover")
 		select {}
 	},
+	"pipe below": func() int {
+		IgnorePipeThroughout()
+		if out, _ := exec.Command("/bin/sh", "-c", "kill -PIPE $$; echo survived").Output(); string(out) != "survived\n" {
+			return 1
+		}
+		return 0
+	},
 	"pipe": func() int {
 		IgnorePipe()
 		r, w, err := fdio.Pipe()
@@ -64,6 +71,7 @@ func TestMainEnds(t *testing.T) {
 		{"panic", temporary, bug},
 		{"runtime", temporary, bug},
 		{"pipe", 0, ""},
+		{"pipe below", 0, ""},
 	}
 	for _, test := range tests {
 		state, stderr := start(t, test.behaviour)

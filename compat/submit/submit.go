@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 
@@ -67,7 +68,7 @@ func OpenWith(env []string) (*Message, error) {
 	}
 	m := &Message{text: text[1], envelope: envelope[1], custom: custom[0]}
 	var err error
-	m.pid, err = cmd.Start()
+	m.pid, err = startWithoutPipe(&cmd)
 	text[0].Close()
 	envelope[0].Close()
 	custom[1].Close()
@@ -85,6 +86,20 @@ func OpenWith(env []string) (*Message, error) {
 	}
 	m.out = bufio.NewWriterSize(m.text, 8192)
 	return m, nil
+}
+
+// startWithoutPipe starts the queue program with SIGPIPE ignored, as C's clients
+// do: a filter in its place sees an error, and does not die, where the
+// qmail-queue that it feeds has ended. A caller that does not ignore SIGPIPE
+// throughout is never ended by it from here on; its other children get the
+// default again.
+func startWithoutPipe(cmd *child.Command) (int, error) {
+	if signal.Ignored(syscall.SIGPIPE) {
+		return cmd.Start()
+	}
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	return cmd.Start()
 }
 
 // programIn is what QMAILQUEUE names, or qmail-queue.

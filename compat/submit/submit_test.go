@@ -149,6 +149,18 @@ func TestLargeMessageUnread(t *testing.T) {
 	}
 }
 
+// TestSIGPIPE: the queue program ignores it, whatever starts afterwards does
+// not.
+func TestSIGPIPE(t *testing.T) {
+	queueProgram(t, "cat >/dev/null; kill -PIPE $$; exit 0")
+	if got := send(t); got != "" {
+		t.Errorf("queue program that gets SIGPIPE: %q", got)
+	}
+	if out, _ := exec.Command("/bin/sh", "-c", "kill -PIPE $$; echo survived").Output(); len(out) > 0 {
+		t.Errorf("another program: %s", out)
+	}
+}
+
 // After Fail the queue program must not see a complete envelope.
 func TestFail(t *testing.T) {
 	home := queueProgram(t, keep+"\nexit 54")

@@ -36,11 +36,11 @@ func (q *dueQueue) take(now int64) (entry, bool) {
 	return e, true
 }
 
-// allDue makes every entry due at a time; the order among them becomes that
-// of their former times.
+// allDue makes every entry due at a time, also those that were due before, as
+// C does: they lose their place before the others.
 func (q *dueQueue) allDue(now int64) {
 	for i := range q.entries {
-		q.entries[i].due = min(q.entries[i].due, now)
+		q.entries[i].due = now
 	}
 }
 

@@ -87,14 +87,16 @@ func (s *Scheduler) beginPass(c queue.Channel) bool {
 		return false
 	}
 	file, err := queue.OpenRecipients(e.id, c)
+	name := e.id.Recipients(c)
 	var info queue.Info
 	if err == nil {
+		name = e.id.Info()
 		if info, err = queue.ReadInfo(e.id); err != nil {
 			file.Close()
 		}
 	}
 	if err != nil {
-		s.warnFile("trouble opening", e.id.Recipients(c), tryAgain)
+		s.warnFile("trouble opening", name, tryAgain)
 		// A message that somebody removed would be retried for ever.
 		if !errors.Is(err, syscall.ENOENT) || !queue.Gone(e.id) {
 			s.channel[c].add(e.id, s.recent+retryTrouble)
