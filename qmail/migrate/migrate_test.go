@@ -124,6 +124,7 @@ func TestMigrate(t *testing.T) {
 	t.Run("one program", func(t *testing.T) { oneProgram(t, b) })
 	t.Run("dry run", func(t *testing.T) { dryRun(t, b) })
 	t.Run("ended at each step", func(t *testing.T) { endedAtEachStep(t, b) })
+	t.Run("interrupted", func(t *testing.T) { interrupted(t, b) })
 	t.Run("damaged source", func(t *testing.T) { damagedSource(t, b) })
 	t.Run("replaced by somebody else", func(t *testing.T) { replacedSince(t, b) })
 }
@@ -252,6 +253,32 @@ func endedAtEachStep(t *testing.T, b builds) {
 		if finished {
 			return
 		}
+	}
+}
+
+// interrupted: somebody who asks a swap to stop half-way gets a host on which
+// nothing is undone, and the next swap picks it up.
+func interrupted(t *testing.T, b builds) {
+	h := fake(t, b)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var out bytes.Buffer
+	s := Swap{Host: *h, Report: &Report{Out: &out}, EvenIfBad: true, NoTest: true, Between: func(step string) {
+		if strings.HasPrefix(step, "replace ") && strings.HasSuffix(step, "/qmail-send") {
+			cancel()
+		}
+	}}
+	if code, err := s.Run(ctx); code != Failed || err != nil || !strings.Contains(out.String(), "interrupted; nothing is broken") {
+		t.Errorf("%v %v\n%s", code, err, &out)
+	}
+	if whose, err := identify(h.home("bin/qmail-smtpd"), "qmail-smtpd"); whose != qmails || err != nil {
+		t.Errorf("qmail-smtpd was to come after the interruption: %v %v", whose, err)
+	}
+	if code, text, err := h.swap(nil); code == Failed || err != nil || !strings.Contains(text, "picked up: swapping was not finished") {
+		t.Errorf("again: %v %v\n%s", code, err, text)
+	}
+	if whose, err := identify(h.home("bin/qmail-smtpd"), "qmail-smtpd"); whose != ours || err != nil {
+		t.Errorf("qmail-smtpd after all: %v %v", whose, err)
 	}
 }
 
