@@ -1,6 +1,7 @@
 # make build     every program into build/bin
 # make install   into a qmail home (QMAIL=/var/qmail DESTDIR=)
 # make instcheck what such a home lacks, or has with a wrong owner or mode
+# make packages  a Debian package and an RPM that install beside, into build
 # make demo      see it work: no root, under a minute
 # make run       the demo's system in the foreground, until Ctrl-C
 # make test      the tests (under five minutes on two cores)
@@ -25,7 +26,7 @@ GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: build install instcheck demo run test lint vuln bench fuzz clean
+.PHONY: build install instcheck packages demo run test lint vuln bench fuzz clean
 
 build:
 	@mkdir -p $(BIN)
@@ -39,6 +40,18 @@ install: build
 
 instcheck:
 	$(INSTALL) -check $(BIN)
+
+# The packages carry what a home has, below /usr/lib/reqmail; packaging/nfpm.yaml
+# is read where that was staged.
+VERSION ?= 0.1.0
+NFPM    := $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+
+packages: build
+	rm -rf build/package
+	$(GO) run ./packaging/install -private -home $(QMAIL) -destdir build/package -man man -doc docs $(BIN)
+	cp LICENSE CHANGELOG.md build/package$(QMAIL)/doc
+	cd build/package$(QMAIL) && for format in deb rpm; do VERSION=$(VERSION) ARCH=$$($(GO) env GOARCH) \
+		$(NFPM) package -f $(CURDIR)/packaging/nfpm.yaml -p $$format -t $(CURDIR)/build || exit; done
 
 build/demo: build
 	$(GOBUILD) -o $@ ./tests/demo

@@ -1,12 +1,12 @@
 // Install puts the programs into a qmail home and creates what is missing of
 // it, with qmail's owners and modes; or it checks a home.
 //
-// Synopsis: install [-destdir DIR] [-home DIR] [-man DIR] [-doc DIR] [-check [-queue-only]] BINDIR
+// Synopsis: install [-destdir DIR] [-home DIR] [-man DIR] [-doc DIR] [-private | -check [-queue-only]] BINDIR
 //
 // BINDIR holds the built programs. The home, /var/qmail by default, is laid
 // out below destdir. Files of the queue, control files and users/ are left
-// alone. As root the qmail accounts must exist; otherwise everything belongs
-// to the caller (a private home). With -check nothing is changed, and each
+// alone. As root the qmail accounts must exist; otherwise, and
+// with -private, everything belongs to the caller. With -check nothing is changed, and each
 // thing that is missing or has a wrong owner, mode or type is a line on
 // standard output. Exit codes: 0 if everything is in place; 1 if not; 2 for
 // wrong usage.
@@ -28,6 +28,7 @@ func main() {
 	var from layout.Sources
 	flag.StringVar(&from.Man, "man", "", "manual pages are in `DIR`")
 	flag.StringVar(&from.Doc, "doc", "", "documents are in `DIR`")
+	private := flag.Bool("private", false, "everything belongs to the caller, who may be root")
 	check := flag.Bool("check", false, "check, change nothing")
 	queueOnly := flag.Bool("queue-only", false, "check the queue alone")
 	flag.Parse()
@@ -41,7 +42,7 @@ func main() {
 	if *check {
 		err = inspect(*root, dest, from, *queueOnly)
 	} else {
-		err = install(*root, dest, from)
+		err = install(*root, dest, from, *private || os.Geteuid() != 0)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "install: fatal:", err)
@@ -49,8 +50,8 @@ func main() {
 	}
 }
 
-func install(home, dest string, from layout.Sources) error {
-	if os.Geteuid() != 0 {
+func install(home, dest string, from layout.Sources, private bool) error {
+	if private {
 		return layout.Private(home, dest, from)
 	}
 	accounts, err := layout.FindAccounts()

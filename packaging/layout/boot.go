@@ -6,7 +6,7 @@ import (
 )
 
 // bootEntries are the sample start scripts, of which a host copies one to
-// HOME/rc, and a systemd unit. They differ in the delivery that users without
+// HOME/rc, a systemd unit and folders for supervise. The scripts differ in the delivery that users without
 // a .qmail file get; those with +df let dot-forward look for a .forward file
 // before it.
 func bootEntries(home string) []entry {
@@ -22,7 +22,29 @@ func bootEntries(home string) []entry {
 			bootScript(home, s.name, s.comment, s.delivery),
 			bootScript(home, s.name+"+df", s.comment+" .forward files count.", "|dot-forward .forward\n"+s.delivery))
 	}
-	return append(all, entry{path: "boot/qmail-send.service", kind: syscall.S_IFREG, mode: 0o644, owner: root(), text: systemdUnit(home)})
+	all = append(all, entry{path: "boot/qmail-send.service", kind: syscall.S_IFREG, mode: 0o644, owner: root(), text: systemdUnit(home)})
+	return append(all, superviseEntries(home)...)
+}
+
+// superviseEntries are service folders for supervise, with their logs, that a
+// host copies to where its svscan looks.
+func superviseEntries(home string) []entry {
+	var all []entry
+	for _, s := range []struct{ name, run string }{
+		{"qmail-send", "exec env - PATH=\"" + home + "/bin:$PATH\" \\\nqmail-start ./Maildir/\n"},
+		{"qmail-smtpd", "exec tcpserver -v -R -l \"$(head -n 1 " + home + "/control/me)\" -x /etc/tcp.smtp.cdb -c 20 \\\n" +
+			"-u \"$(id -u qmaild)\" -g \"$(id -g qmaild)\" 0 smtp " + home + "/bin/qmail-smtpd 2>&1\n"},
+	} {
+		service := "boot/supervise/" + s.name
+		all = append(all, directory(service, 0o755, root()), superviseScript(service+"/run", s.run),
+			directory(service+"/log", 0o755, root()),
+			superviseScript(service+"/log/run", "exec setuidgid qmaill multilog t n20 s1000000 /var/log/"+s.name+"\n"))
+	}
+	return append([]entry{directory("boot/supervise", 0o755, root())}, all...)
+}
+
+func superviseScript(path, text string) entry {
+	return entry{path: path, kind: syscall.S_IFREG, mode: 0o755, owner: root(), text: "#!/bin/sh\n" + text}
 }
 
 func bootScript(home, name, comment, delivery string) entry {

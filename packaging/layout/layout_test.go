@@ -159,6 +159,33 @@ func TestBootScripts(t *testing.T) {
 	}
 }
 
+// TestSuperviseFolders: each service and its log has a script that a shell
+// accepts and that names the home.
+func TestSuperviseFolders(t *testing.T) {
+	dest, _, _ := stage(t)
+	for script, says := range map[string]string{
+		"qmail-send/run":      `PATH="/var/qmail/bin:$PATH"`,
+		"qmail-send/log/run":  "multilog t n20 s1000000 /var/log/qmail-send",
+		"qmail-smtpd/run":     "0 smtp /var/qmail/bin/qmail-smtpd",
+		"qmail-smtpd/log/run": "multilog t n20 s1000000 /var/log/qmail-smtpd",
+	} {
+		path := filepath.Join(dest, "boot/supervise", script)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), says) {
+			t.Errorf("%s does not say %q:\n%s", script, says, text)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o755 {
+			t.Errorf("%s: %v, %v", script, info.Mode(), err)
+		}
+		if out, err := exec.Command("/bin/sh", "-n", path).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", script, err, out)
+		}
+	}
+}
+
 func run(t *testing.T, script string) string {
 	t.Helper()
 	out, err := exec.Command("/bin/sh", "-c", script).CombinedOutput()
