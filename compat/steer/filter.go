@@ -1,0 +1,278 @@
+package steer
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Filter selects messages: those to which every field that is set applies. It
+// is the one filter of command line, protocol, API and page.
+//
+// Sender, Recipient, Domain and Status are globs: * stands for any characters,
+// ? for one, case does not matter. A Status without a * is looked for anywhere
+// in the text.
+type Filter struct {
+	IDs       []uint64 `json:"ids,omitempty"`
+	Sender    string   `json:"sender,omitempty"`    // whole envelope sender; empty glob is no glob, <> is the null sender
+	Recipient string   `json:"recipient,omitempty"` // whole address of a recipient
+	Domain    string   `json:"domain,omitempty"`    // domain of a recipient
+	Status    string   `json:"status,omitempty"`    // last reason, of any recipient
+	Channel   string   `json:"channel,omitempty"`   // has recipients left on "local" or "remote"
+	States    []State  `json:"states,omitempty"`    // any of these
+	Area      string   `json:"area,omitempty"`      // of control/mailpolicy
+
+	MinAge   int64 `json:"minAge,omitempty"`
+	MaxAge   int64 `json:"maxAge,omitempty"`
+	MinSize  int64 `json:"minSize,omitempty"`
+	MaxSize  int64 `json:"maxSize,omitempty"`
+	MinTries int   `json:"minTries,omitempty"`
+	MaxTries int   `json:"maxTries,omitempty"`
+}
+
+// Check returns why a filter makes no sense.
+func (f *Filter) Check() error {
+	for _, glob := range []string{f.Sender, f.Recipient, f.Domain, f.Status, f.Area} {
+		if len(glob) > MaxPattern {
+			return errors.New("pattern is too long")
+		}
+	}
+	if len(f.IDs) > MaxNames {
+		return errors.New("too many message numbers")
+	}
+	if f.Channel != "" && f.Channel != Local && f.Channel != Remote {
+		return fmt.Errorf("channel is local or remote, not %q", f.Channel)
+	}
+	for _, s := range f.States {
+		if !slices.Contains(States(), s) {
+			return fmt.Errorf("unknown state %q", s)
+		}
+	}
+	for _, span := range []struct {
+		name     string
+		min, max int64
+	}{{"age", f.MinAge, f.MaxAge}, {"size", f.MinSize, f.MaxSize}, {"tries", int64(f.MinTries), int64(f.MaxTries)}} {
+		if span.min < 0 || span.max < 0 || span.max != 0 && span.min > span.max {
+			return fmt.Errorf("impossible %s: from %d to %d", span.name, span.min, span.max)
+		}
+	}
+	return nil
+}
+
+// NeedsFiles reports whether sender, recipients or reasons are looked at, for
+// which the files of every message must be read.
+func (f *Filter) NeedsFiles() bool {
+	return f.Sender != "" || f.Recipient != "" || f.Domain != "" || f.Status != ""
+}
+
+// Match reports whether a message is selected. now is in Unix seconds.
+func (f *Filter) Match(m *Message, now int64) bool {
+	return f.MatchIndex(m, now) && f.MatchFiles(m)
+}
+
+// MatchIndex looks at what is known without a message's files.
+func (f *Filter) MatchIndex(m *Message, now int64) bool {
+	return (len(f.IDs) == 0 || slices.Contains(f.IDs, m.ID)) &&
+		(f.Channel != Local || m.Local != 0) &&
+		(f.Channel != Remote || m.Remote != 0) &&
+		(len(f.States) == 0 || slices.Contains(f.States, m.State)) &&
+		(f.Area == "" || f.Area == m.Area) &&
+		within(now-m.Birth, f.MinAge, f.MaxAge) &&
+		within(m.Size, f.MinSize, f.MaxSize) &&
+		within(int64(m.Tries), int64(f.MinTries), int64(f.MaxTries))
+}
+
+// within reports whether n lies between two bounds; a highest of 0 is none.
+func within(n, lowest, highest int64) bool { return n >= lowest && (highest == 0 || n <= highest) }
+
+// MatchFiles looks at what is in a message's files, and at reasons.
+func (f *Filter) MatchFiles(m *Message) bool {
+	if f.Sender != "" && !matchSender(f.Sender, m.Sender) {
+		return false
+	}
+	if (f.Recipient != "" || f.Domain != "") && !slices.ContainsFunc(m.Recipients, f.matchRecipient) {
+		return false
+	}
+	return f.Status == "" || f.matchReason(m)
+}
+
+func matchSender(glob, sender string) bool {
+	if glob == "<>" {
+		return sender == ""
+	}
+	return Glob(glob, sender)
+}
+
+func (f *Filter) matchRecipient(r Recipient) bool {
+	return (f.Recipient == "" || Glob(f.Recipient, r.Address)) &&
+		(f.Domain == "" || Glob(f.Domain, domain(r.Address))) &&
+		(f.Channel == "" || f.Channel == r.Channel)
+}
+
+func (f *Filter) matchReason(m *Message) bool {
+	glob := f.Status
+	if !strings.Contains(glob, "*") {
+		glob = "*" + glob + "*"
+	}
+	return Glob(glob, m.Reason) || slices.ContainsFunc(m.Recipients, func(r Recipient) bool {
+		return r.Reason != "" && Glob(glob, r.Reason)
+	})
+}
+
+// domain returns what follows the last @.
+func domain(address string) string { return address[strings.LastIndexByte(address, '@')+1:] }
+
+// Glob reports whether all of s is of a pattern in which * stands for any
+// bytes and ? for one; ASCII letters match in either case. It takes at most
+// as many steps as the product of the two lengths.
+func Glob(pattern, s string) bool {
+	p, i := 0, 0
+	star, resume := -1, 0 // the last * met, and where it was tried from
+	for i < len(s) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, resume = p, i
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || lower(pattern[p]) == lower(s[i])):
+			p++
+			i++
+		case star >= 0:
+			resume++
+			p, i = star+1, resume
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c += 'a' - 'A'
+	}
+	return c
+}
+
+// Applies reports whether a rule is about mail from one address to another.
+func (r *Rule) Applies(sender, recipient, channel string) bool {
+	switch {
+	case r.Destination != "":
+		return matchPlace(r.Destination, recipient)
+	case r.SenderDomain != "":
+		return matchPlace(r.SenderDomain, sender)
+	}
+	return r.Channel == channel
+}
+
+func matchPlace(glob, address string) bool {
+	if strings.Contains(glob, "@") {
+		return Glob(glob, address)
+	}
+	return strings.Contains(address, "@") && Glob(glob, domain(address))
+}
+
+// Check returns why a rule makes no sense.
+func (r *Rule) Check() error {
+	set := 0
+	for _, s := range []string{r.Destination, r.SenderDomain, r.Channel} {
+		if len(s) > MaxPattern {
+			return errors.New("pattern is too long")
+		}
+		if s != "" {
+			set++
+		}
+	}
+	switch {
+	case set != 1:
+		return errors.New("one of destination, sender domain and channel is needed")
+	case r.Channel != "" && r.Channel != Local && r.Channel != Remote:
+		return fmt.Errorf("channel is local or remote, not %q", r.Channel)
+	case r.Channel != "" && r.Verb == BounceRule:
+		return errors.New("a whole channel can be suspended, not bounced")
+	case len(r.Reason) > MaxReason:
+		return errors.New("reason is too long")
+	}
+	return nil
+}
+
+// Sort is an order of messages: a key, with "-" in front the other way round.
+// Messages that are alike are in the order of their names.
+type Sort string
+
+// The sort keys.
+const (
+	ByNext      Sort = "next" // next try, earliest first; held messages last. The default
+	ByAge       Sort = "age"  // oldest first
+	BySize      Sort = "size" // biggest first
+	ByTries     Sort = "tries"
+	ByID        Sort = "id"
+	BySender    Sort = "sender"    // by domain, then the rest
+	ByRecipient Sort = "recipient" // likewise, of the first recipient
+)
+
+// Sorts lists the sort keys.
+func Sorts() []Sort { return []Sort{ByNext, ByAge, BySize, ByTries, ByID, BySender, ByRecipient} }
+
+// Check returns why an order makes no sense.
+func (s Sort) Check() error {
+	if key := s.key(); !slices.Contains(Sorts(), key) {
+		return fmt.Errorf("unknown sort key %q", string(key))
+	}
+	return nil
+}
+
+// NeedsFiles reports whether sender or recipients decide the order.
+func (s Sort) NeedsFiles() bool { return s.key() == BySender || s.key() == ByRecipient }
+
+func (s Sort) key() Sort {
+	key := Sort(strings.TrimPrefix(string(s), "-"))
+	if key == "" {
+		return ByNext
+	}
+	return key
+}
+
+// Messages puts messages in order.
+func (s Sort) Messages(list []Message) {
+	slices.SortFunc(list, func(a, b Message) int { return s.Compare(&a, &b) })
+}
+
+// Compare compares two messages as sort functions do.
+func (s Sort) Compare(a, b *Message) int {
+	n := s.compareKey(a, b)
+	if strings.HasPrefix(string(s), "-") {
+		n = -n
+	}
+	return cmp.Or(n, cmp.Compare(a.Birth, b.Birth), cmp.Compare(a.ID, b.ID))
+}
+
+func (s Sort) compareKey(a, b *Message) int {
+	switch s.key() {
+	case ByAge:
+		return cmp.Compare(a.Birth, b.Birth)
+	case BySize:
+		return cmp.Compare(b.Size, a.Size)
+	case ByTries:
+		return cmp.Compare(b.Tries, a.Tries)
+	case ByID:
+		return cmp.Compare(a.ID, b.ID)
+	case BySender:
+		return compareAddress(a.Sender, b.Sender)
+	case ByRecipient:
+		return compareAddress(a.firstRecipient(), b.firstRecipient())
+	}
+	return cmp.Compare(uint64(a.NextTry-1), uint64(b.NextTry-1)) // 0, no next try, last
+}
+
+func (m *Message) firstRecipient() string {
+	if len(m.Recipients) == 0 {
+		return ""
+	}
+	return m.Recipients[0].Address
+}
+
+func compareAddress(a, b string) int {
+	return cmp.Or(strings.Compare(strings.ToLower(domain(a)), strings.ToLower(domain(b))), strings.Compare(a, b))
+}
