@@ -99,6 +99,13 @@ const (
 	// exists, RcptCalloutKnown lists those who do in any case.
 	RcptCallout      Name = "rcptcallout"
 	RcptCalloutKnown Name = "rcptcalloutknown"
+	// DomainLifetime is how many seconds mail to a domain is tried for, in
+	// place of queuelifetime: lines DOMAIN:SECONDS, with a dot in front for
+	// every domain below it.
+	DomainLifetime Name = "domainlifetime"
+	// FreezeBounces other than 0 keeps bounces that can neither be delivered
+	// nor returned, held, instead of discarding them.
+	FreezeBounces Name = "freezebounces"
 	// TLSMinimum is the lowest version of TLS that qmail-smtpd and
 	// qmail-remote speak.
 	TLSMinimum Name = "tlsminimum"

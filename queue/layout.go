@@ -49,6 +49,7 @@ func Layout() []Place {
 			dir("remote"+part, 0o700, ids.Send))
 	}
 	return append(places,
+		dir(SendState, 0o700, ids.Send),
 		Place{Path: SendMutex, Type: syscall.S_IFREG, Mode: 0o600, Owner: ids.Send},
 		Place{Path: TCPTO, Type: syscall.S_IFREG, Mode: 0o644, Owner: ids.Remote, Size: tcptoSize},
 		Place{Path: TCPTO6, Type: syscall.S_IFREG, Mode: 0o644, Owner: ids.Remote, Size: tcpto6Size},

@@ -19,6 +19,23 @@
 //	S5 → S2             qmail-send removes info
 //	S2 → S1             qmail-clean (Remove)
 //
+// What qmail-send remembers beyond that lies in lock/send, a folder of qmails
+// with mode 0700, which C's programs do not look at. Each file may be missing,
+// and all of them together with the folder:
+//
+//	file         holds                              after a crash
+//	control      the socket of compat/steer         replaced by the next qmail-send
+//	orders       journal of holds, postponements,   what was acknowledged is there; a torn
+//	             lifetimes, removals, suspensions   line was not, and is skipped
+//	             (package orders)
+//	orders.new   its successor being written        written anew
+//	reasons      log of why recipients wait         the newest records are lost; a torn one is
+//	             (package reasons); not synced      skipped
+//	reasons.old  its older half                     likewise
+//
+// Orders are for a number and a birth: what remains of them when a C qmail-send
+// has ended the message is dropped at the next start.
+//
 // All paths are relative to the queue directory, which is the working
 // directory of every program that uses it.
 package queue
@@ -95,6 +112,7 @@ func (c Channel) String() string {
 
 // Lock files below the queue directory.
 const (
+	SendState = "lock/send" // a folder; see the table above
 	SendMutex = "lock/sendmutex"
 	TCPTO     = "lock/tcpto"
 	TCPTO6    = "lock/tcpto6"

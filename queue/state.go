@@ -9,6 +9,7 @@ import (
 // State is what files a preprocessed message has.
 type State struct {
 	Info, Todo bool
+	Birth      int64 // Unix seconds, with Info: when the message was preprocessed first
 	Recipients [Channels]bool
 	NextTry    [Channels]int64 // Unix seconds, of channels with recipients
 }
@@ -19,11 +20,14 @@ type State struct {
 func Look(id ID) (State, error) {
 	var s State
 	var err error
-	if s.Info, err = exists(id.Info()); err != nil {
-		return s, &FileError{"unable to stat", id.Info(), err}
-	}
-	if !s.Info {
+	var info syscall.Stat_t
+	switch err := syscall.Stat(id.Info(), &info); err {
+	case nil:
+		s.Info, s.Birth = true, int64(info.Mtim.Sec)
+	case syscall.ENOENT:
 		return s, nil
+	default:
+		return s, &FileError{"unable to stat", id.Info(), err}
 	}
 	if s.Todo, err = exists(id.Todo()); err != nil {
 		return s, &FileError{"unable to stat", id.Todo(), err}

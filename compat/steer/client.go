@@ -112,7 +112,8 @@ func (c *Client) Status() (Status, error) {
 var errAnswer = errors.New("answer of qmail-send is not understood")
 
 // List hands the messages of a query to each, in order, and returns how many
-// there are without regard to the limit.
+// there are without regard to the limit, or -1 where files had to be looked at
+// for it and the limit was reached before all were.
 func (c *Client) List(q Query, each func(Message) error) (total int, err error) {
 	a, err := c.ask(Request{Verb: VerbList, Query: &q}, func(a Answer) error {
 		if a.Message == nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -236,43 +237,52 @@ func (s Sort) key() Sort {
 
 // Messages puts messages in order.
 func (s Sort) Messages(list []Message) {
-	slices.SortFunc(list, func(a, b Message) int { return s.Compare(&a, &b) })
+	slices.SortFunc(list, func(a, b Message) int { return s.Compare(s.Key(&a), s.Key(&b)) })
 }
 
-// Compare compares two messages as sort functions do.
-func (s Sort) Compare(a, b *Message) int {
-	n := s.compareKey(a, b)
+// Key is what an order looks at of a message: messages that are too many to be
+// kept are sorted by their keys.
+type Key struct {
+	name   Name
+	number int64
+	text   string
+}
+
+// Key returns a message's key.
+func (s Sort) Key(m *Message) Key {
+	k := Key{name: m.Name}
+	switch s.key() {
+	case ByNext:
+		k.number = m.NextTry
+		if m.NextTry == 0 {
+			k.number = math.MaxInt64
+		}
+	case ByAge:
+		k.number = m.Birth
+	case BySize:
+		k.number = -m.Size
+	case ByTries:
+		k.number = int64(-m.Tries)
+	case ByID:
+		k.number = int64(m.ID)
+	case BySender:
+		k.text = addressKey(m.Sender)
+	case ByRecipient:
+		if len(m.Recipients) > 0 {
+			k.text = addressKey(m.Recipients[0].Address)
+		}
+	}
+	return k
+}
+
+// Compare compares the keys of two messages as sort functions do.
+func (s Sort) Compare(a, b Key) int {
+	n := cmp.Or(cmp.Compare(a.number, b.number), strings.Compare(a.text, b.text))
 	if strings.HasPrefix(string(s), "-") {
 		n = -n
 	}
-	return cmp.Or(n, cmp.Compare(a.Birth, b.Birth), cmp.Compare(a.ID, b.ID))
+	return cmp.Or(n, cmp.Compare(a.name.Birth, b.name.Birth), cmp.Compare(a.name.ID, b.name.ID))
 }
 
-func (s Sort) compareKey(a, b *Message) int {
-	switch s.key() {
-	case ByAge:
-		return cmp.Compare(a.Birth, b.Birth)
-	case BySize:
-		return cmp.Compare(b.Size, a.Size)
-	case ByTries:
-		return cmp.Compare(b.Tries, a.Tries)
-	case ByID:
-		return cmp.Compare(a.ID, b.ID)
-	case BySender:
-		return compareAddress(a.Sender, b.Sender)
-	case ByRecipient:
-		return compareAddress(a.firstRecipient(), b.firstRecipient())
-	}
-	return cmp.Compare(uint64(a.NextTry-1), uint64(b.NextTry-1)) // 0, no next try, last
-}
-
-func (m *Message) firstRecipient() string {
-	if len(m.Recipients) == 0 {
-		return ""
-	}
-	return m.Recipients[0].Address
-}
-
-func compareAddress(a, b string) int {
-	return cmp.Or(strings.Compare(strings.ToLower(domain(a)), strings.ToLower(domain(b))), strings.Compare(a, b))
-}
+// addressKey makes addresses of one domain neighbours.
+func addressKey(address string) string { return strings.ToLower(domain(address)) + "\x00" + address }

@@ -58,8 +58,8 @@ const (
 	// that has outlived its lifetime gets one last try.
 	Hold Verb = "hold"
 
-	// Release ends a hold, also that of a frozen message; the message is due
-	// again when it was due before.
+	// Release ends a hold, also that of a frozen message, which is due at
+	// once.
 	Release Verb = "release"
 
 	// Remove takes messages out of the queue, silently, or, with Bounce, by
@@ -107,7 +107,7 @@ const (
 // folder it lies in; whoever lays down a queue makes that, owned by qmails
 // with mode 0700. Where it is missing, qmail-send runs without.
 const (
-	Folder = "lock/send"
+	Folder = "lock/send" // package queue's SendState
 	Socket = Folder + "/control"
 )
 
@@ -131,7 +131,7 @@ type Answer struct {
 	Error  string  `json:"error,omitempty"`
 	Status *Status `json:"status,omitempty"`
 	Result *Result `json:"result,omitempty"`
-	Total  int     `json:"total,omitempty"` // messages selected, before Limit
+	Total  int     `json:"total,omitempty"` // messages selected, before Limit; -1: more than the limit
 }
 
 // Query selects and orders messages.

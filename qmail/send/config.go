@@ -1,6 +1,7 @@
 package send
 
 import (
+	"github.com/reqmail/reqmail/compat/address"
 	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/queue"
 )
@@ -12,6 +13,9 @@ type Config struct {
 	BounceFrom     string // user part of a bounce's From field
 	BounceHost     string
 	DoubleBounceTo string // whole address
+	FreezeBounces  bool   // keep, held, what can neither be delivered nor returned
+
+	domainLifetime control.Map
 
 	routes
 	dir *control.Dir
@@ -33,6 +37,8 @@ func ReadConfig(path string) (*Config, error) {
 	c.BounceHost = r.line(control.BounceHost)
 	doubleHost := r.line(control.DoubleBounceHost)
 	c.DoubleBounceTo = r.line(control.DoubleBounceTo) + "@" + doubleHost
+	c.FreezeBounces = r.number(control.FreezeBounces) != 0
+	c.domainLifetime = control.Pairs(r.list(control.DomainLifetime))
 	c.percentHack = control.Set(r.list(control.PercentHack))
 	if r.err == nil {
 		r.err = c.reread(d)
@@ -65,4 +71,25 @@ func (r *configReader) list(name control.Name) (entries []string) {
 		entries, _, r.err = r.dir.List(name)
 	}
 	return entries
+}
+
+// lifetimeFor returns for how many seconds mail to a recipient is tried: what
+// control/domainlifetime says of its domain, or of the longest one above it, or
+// what all mail has.
+func (c *Config) lifetimeFor(recipient string) int64 {
+	if len(c.domainLifetime) == 0 {
+		return c.Lifetime
+	}
+	_, domain, _ := address.Split(recipient)
+	for i := 0; i < len(domain); i++ {
+		if i != 0 && domain[i] != '.' {
+			continue
+		}
+		if text, ok := c.domainLifetime.Get(domain[i:]); ok {
+			if n, ok := control.Number(text); ok {
+				return int64(n)
+			}
+		}
+	}
+	return c.Lifetime
 }

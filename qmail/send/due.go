@@ -2,6 +2,7 @@ package send
 
 import (
 	"container/heap"
+	"slices"
 
 	"github.com/reqmail/reqmail/queue"
 )
@@ -41,6 +42,36 @@ func (q *dueQueue) take(now int64) (entry, bool) {
 func (q *dueQueue) allDue(now int64) {
 	for i := range q.entries {
 		q.entries[i].due = now
+	}
+}
+
+// has reports whether a message is in the queue; it looks at every entry.
+func (q *dueQueue) has(id queue.ID) bool {
+	return slices.ContainsFunc(q.entries, func(e entry) bool { return e.id == id })
+}
+
+// hasten makes messages due at a time at the latest, and says which of them are
+// in the queue. It looks at every entry, once for all of them.
+func (q *dueQueue) hasten(ids, found map[queue.ID]bool, due int64) {
+	changed := false
+	for i := range q.entries {
+		if e := &q.entries[i]; ids[e.id] {
+			found[e.id] = true
+			changed = changed || e.due > due
+			e.due = min(e.due, due)
+		}
+	}
+	if changed {
+		heap.Init(&q.entries)
+	}
+}
+
+// drop forgets messages.
+func (q *dueQueue) drop(ids map[queue.ID]bool) {
+	before := len(q.entries)
+	q.entries = slices.DeleteFunc(q.entries, func(e entry) bool { return ids[e.id] })
+	if len(q.entries) != before {
+		heap.Init(&q.entries)
 	}
 }
 

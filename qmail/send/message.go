@@ -4,6 +4,7 @@ import (
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/maillog"
+	"github.com/reqmail/reqmail/qmail/roster"
 	"github.com/reqmail/reqmail/queue"
 )
 
@@ -18,6 +19,7 @@ func (s *Scheduler) schedule(id queue.ID) {
 	if !state.Info || state.Todo {
 		return // removed by somebody, or about to be preprocessed again
 	}
+	s.steer.entered(id, state.Birth, roster.Unsized)
 	for c := range s.channel {
 		if state.Recipients[c] {
 			s.channel[c].add(id, state.NextTry[c])
@@ -72,6 +74,7 @@ func (s *Scheduler) finish(id queue.ID) bool {
 		s.warnFile("unable to unlink", id.Info(), tryAgain)
 		return false
 	}
+	s.steer.ended(id, s.now())
 	s.askCleaner(cleanMess(id))
 	return true
 }

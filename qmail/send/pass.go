@@ -15,10 +15,12 @@ type job struct {
 	channel queue.Channel
 	sender  string
 	retry   int64 // when it is tried again if anything is deferred
-	dying   bool  // this is the last try
-	refs    int   // the pass, and deliveries not yet reported
-	todo    int   // recipients that are not done, of those seen
+	life    life
+	refs    int // the pass, and deliveries not yet reported
+	todo    int // recipients that are not done, of those seen
 	sawEnd  bool
+	started int // deliveries
+	rest
 }
 
 // pass is a walk over the recipients of a message on one channel.
@@ -40,7 +42,7 @@ func (s *Scheduler) nextPass() int64 {
 	}
 	for c, p := range s.passes {
 		if e, ok := s.channel[c].first(); p == nil && ok {
-			wake = min(wake, e.due)
+			wake = min(wake, max(e.due, s.waits(queue.Channel(c))))
 		}
 	}
 	return wake
@@ -67,9 +69,11 @@ func (s *Scheduler) advance(c queue.Channel) {
 	case err != nil:
 		s.warnFile("trouble reading", p.job.id.Recipients(c), tryAgain)
 		s.endPass(c)
+	case letter == 'T' && s.gate(p.job.id) > s.recent:
+		s.endPass(c) // held since the pass began
 	case letter == 'T':
 		p.job.todo++
-		s.start(p.job, pos, recipient)
+		s.try(p.job, pos, recipient)
 	case letter == 'D':
 	default:
 		s.warnFile("unknown record type in", p.job.id.Recipients(c), "!")
@@ -79,11 +83,15 @@ func (s *Scheduler) advance(c queue.Channel) {
 
 // beginPass opens the message that is due first, if one is and a job is free.
 func (s *Scheduler) beginPass(c queue.Channel) bool {
-	if s.jobs == s.maxJobs {
+	if s.jobs == s.maxJobs || s.waits(c) > s.recent {
 		return false
 	}
 	e, ok := s.channel[c].take(s.recent)
 	if !ok {
+		return false
+	}
+	if until := s.gate(e.id); until > s.recent {
+		s.channel[c].add(e.id, until)
 		return false
 	}
 	file, err := queue.OpenRecipients(e.id, c)
@@ -100,6 +108,8 @@ func (s *Scheduler) beginPass(c queue.Channel) bool {
 		// A message that somebody removed would be retried for ever.
 		if !errors.Is(err, syscall.ENOENT) || !queue.Gone(e.id) {
 			s.channel[c].add(e.id, s.recent+retryTrouble)
+		} else {
+			s.steer.ended(e.id, s.recent)
 		}
 		return false
 	}
@@ -109,9 +119,10 @@ func (s *Scheduler) beginPass(c queue.Channel) bool {
 		channel: c,
 		sender:  info.Sender,
 		retry:   queue.NextTry(info.Birth, s.recent, c),
-		dying:   queue.Expired(info.Birth, s.recent, s.config.Lifetime),
+		life:    s.lifeOf(e.id, info.Birth),
 		refs:    1,
 	}}
+	s.steer.began(e.id)
 	return true
 }
 
@@ -129,8 +140,11 @@ func (s *Scheduler) closeJob(j *job) {
 		return
 	}
 	s.jobs--
+	if s.steer.endedJob(j, s.recent) {
+		return // to be removed
+	}
 	if !j.sawEnd || j.todo > 0 {
-		s.channel[j.channel].add(j.id, j.retry)
+		s.channel[j.channel].add(j.id, j.next(s.recent))
 		return
 	}
 	file := j.id.Recipients(j.channel)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/maillog"
+	"github.com/reqmail/reqmail/qmail/roster"
 	"github.com/reqmail/reqmail/queue"
 )
 
@@ -68,6 +69,8 @@ type Scheduler struct {
 
 	lastDelivery uint64
 
+	steer *steering // nil without lock/send
+
 	trigger     fdio.FD
 	todo        *queue.Scan // nil between two looks
 	nextTodo    int64
@@ -105,7 +108,11 @@ func New(config *Config, home string, files Files) (*Scheduler, error) {
 		return nil, err
 	}
 	s.recent = s.now()
+	s.steer = newSteering(s.signals.poke)
 	s.takeInQueue()
+	if err := s.startSteering(); err != nil {
+		return nil, err
+	}
 	s.logStatus()
 	s.nextTodo = s.now()
 	s.nextCleanup = s.now()
@@ -137,6 +144,7 @@ func (s *Scheduler) Run() {
 	for {
 		s.recent = s.now()
 		s.actOnSignals()
+		s.steer.serveCalls(s.recent)
 		if s.leaving && !s.outstanding() {
 			break
 		}
@@ -158,8 +166,10 @@ func (s *Scheduler) Run() {
 		}
 		s.lookAtFailed()
 		s.finishOne()
+		s.removeOne()
 		s.cleanUpOne()
 	}
+	s.steer.stop()
 	s.persistSchedule()
 	s.logLine(maillog.Exiting)
 }
@@ -180,12 +190,19 @@ func (s *Scheduler) actOnSignals() {
 		s.leaving = true
 	}
 	if s.signals.alarm.Swap(false) {
-		for c := range s.channel {
-			s.channel[c].allDue(s.recent)
-		}
+		s.flush("")
 	}
 	if s.signals.hangup.Swap(false) {
 		s.reread()
+	}
+}
+
+// flush makes every message due on a channel, or, with "", on both.
+func (s *Scheduler) flush(channel string) {
+	for c := range s.channel {
+		if channel == "" || channel == queue.Channel(c).String() {
+			s.channel[c].allDue(s.recent)
+		}
 	}
 }
 
@@ -199,7 +216,7 @@ func (s *Scheduler) nextWake() int64 {
 				wake = min(wake, e.due)
 			}
 		}
-		if s.todo != nil {
+		if s.todo != nil || s.steer.busy(s.recent) {
 			return 0
 		}
 	}
@@ -215,6 +232,9 @@ func (s *Scheduler) nextWake() int64 {
 func (s *Scheduler) persistSchedule() {
 	for c := range s.channel {
 		for _, e := range s.channel[c].entries {
+			if e.due >= roster.Never {
+				continue // held; its old time will do
+			}
 			if err := queue.SetNextTry(e.id, queue.Channel(c), e.due); err != nil {
 				s.warnFile("unable to utime", e.id.Recipients(queue.Channel(c)), "; message will be retried too soon")
 			}

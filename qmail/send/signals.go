@@ -14,14 +14,18 @@ import (
 type signals struct {
 	term, alarm, hangup atomic.Bool
 	wake                fdio.FD // becomes readable after a signal
+	waker               int     // the other end
 }
+
+// poke wakes the loop. Full is as good as written.
+func (s *signals) poke() { _, _ = syscall.Write(s.waker, []byte{0}) }
 
 func catchSignals() (*signals, error) {
 	var p [2]int
 	if err := syscall.Pipe2(p[:], syscall.O_CLOEXEC|syscall.O_NONBLOCK); err != nil {
 		return nil, err
 	}
-	s := &signals{wake: fdio.FD(p[0])}
+	s := &signals{wake: fdio.FD(p[0]), waker: p[1]}
 	incoming := make(chan os.Signal, 16)
 	signal.Notify(incoming, syscall.SIGTERM, syscall.SIGALRM, syscall.SIGHUP)
 	go func() {
@@ -34,7 +38,7 @@ func catchSignals() (*signals, error) {
 			case syscall.SIGHUP:
 				s.hangup.Store(true)
 			}
-			_, _ = syscall.Write(p[1], []byte{0}) // full is as good as written
+			s.poke()
 		}
 	}()
 	return s, nil

@@ -22,6 +22,8 @@ type spawner struct {
 
 	slots []*delivery // by delivery slot; nil where free
 	used  int
+
+	newest int // slot of the last command
 }
 
 // delivery is one recipient being tried.
@@ -30,6 +32,7 @@ type delivery struct {
 	number    uint64 // in the log
 	pos       int64  // of the record in the recipient file
 	recipient string
+	since     int64
 }
 
 // errNoFire says that a spawner did not come up.
@@ -84,10 +87,12 @@ func (s *Scheduler) spawnerDied(sp *spawner) {
 func (s *Scheduler) start(j *job, pos int64, recipient string) {
 	sp := s.spawners[j.channel]
 	slot := sp.freeSlot()
+	sp.newest = slot
 	s.lastDelivery++
-	sp.slots[slot] = &delivery{job: j, number: s.lastDelivery, pos: pos, recipient: recipient}
+	sp.slots[slot] = &delivery{job: j, number: s.lastDelivery, pos: pos, recipient: recipient, since: s.recent}
 	sp.used++
 	j.refs++
+	s.steer.started(j)
 	sp.pending = wire.Command{
 		Slot:      byte(slot),
 		Mess:      j.id.Sub(),
@@ -145,10 +150,11 @@ func (s *Scheduler) report(sp *spawner, r wire.Report) {
 	}
 	d := sp.slots[r.Slot]
 	text := string(r.Text)
-	if r.Status == 'Z' && d.job.dying {
+	if r.Status == 'Z' && d.job.life.over(s.config, d.recipient) {
 		r.Status = 'D'
 		text += tooLong
 	}
+	s.steer.reported(d, r.Status, text, s.recent)
 	switch r.Status {
 	case 'K':
 		s.logLine(maillog.Ended(d.number, maillog.Success, text))
@@ -157,6 +163,9 @@ func (s *Scheduler) report(sp *spawner, r wire.Report) {
 		s.logLine(maillog.Ended(d.number, maillog.Deferral, text))
 	case 'D':
 		s.logLine(maillog.Ended(d.number, maillog.Failure, text))
+		if s.freeze(d, text) {
+			break
+		}
 		s.addBounce(d.job.id, d.recipient, text)
 		s.markDone(d)
 	default:

@@ -51,10 +51,12 @@ func (s *Scheduler) preprocessOne(pulled bool) {
 
 // preprocess turns a queued message into one that can be delivered.
 func (s *Scheduler) preprocess(id queue.ID) {
+	var bytes int64
 	p := queue.Preprocessor{
 		Route: s.config.route,
 		Began: func(id queue.ID) { s.logLine(maillog.NewMessage(uint64(id))) },
 		Sender: func(id queue.ID, size uint64, sender string, qp, uid uint64) {
+			bytes = int64(size)
 			s.logLine(maillog.Info(uint64(id), size, sender, qp, uid))
 		},
 	}
@@ -67,6 +69,7 @@ func (s *Scheduler) preprocess(id queue.ID) {
 		return
 	}
 	now := s.now()
+	s.steer.arrived(id, bytes, now)
 	for c := range s.channel {
 		if used[c] {
 			s.channel[c].add(id, now)

@@ -1,0 +1,314 @@
+package roster
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/steer"
+	"github.com/reqmail/reqmail/queue"
+	"github.com/reqmail/reqmail/queue/orders"
+	"github.com/reqmail/reqmail/queue/reasons"
+)
+
+// Due is when a message is tried on a channel.
+type Due struct {
+	ID   queue.ID
+	Time int64 // Unix seconds; Never or later: not by itself
+}
+
+// Never is later than any time.
+const Never = int64(1) << 60
+
+// Snapshot is a copy of what qmail-send knows at one moment. Whoever has it may
+// take as long as he likes.
+type Snapshot struct {
+	Now     int64
+	Records []Record
+	Due     [queue.Channels][]Due
+	Waits   [queue.Channels]int64 // the channel as a whole is suspended until then
+	Active  map[queue.ID]int      // messages with deliveries under way
+	Orders  map[queue.ID]orders.Order
+	Reasons *reasons.Log // nil: none are kept
+
+	positions map[queue.ID]int32
+	next      [queue.Channels][]int64 // by position
+}
+
+// join brings the records and their due times together.
+func (s *Snapshot) join() {
+	if s.positions != nil {
+		return
+	}
+	s.positions = make(map[queue.ID]int32, len(s.Records))
+	for i := range s.Records {
+		s.positions[s.Records[i].ID] = int32(i)
+	}
+	for c, due := range s.Due {
+		s.next[c] = make([]int64, len(s.Records))
+		for _, d := range due {
+			if i, ok := s.positions[d.ID]; ok {
+				s.next[c][i] = max(d.Time, s.Waits[c])
+			}
+		}
+	}
+}
+
+// message tells what is known without files of the message at a position;
+// false for one that is being removed.
+func (s *Snapshot) message(i int32) (m steer.Message, ok bool) {
+	r := &s.Records[i]
+	m = steer.Message{
+		Name:   steer.Name{ID: uint64(r.ID), Birth: r.Birth},
+		Size:   max(r.Size, 0),
+		Tries:  int(max(r.Tries[queue.Local], r.Tries[queue.Remote])),
+		Local:  s.next[queue.Local][i],
+		Remote: s.next[queue.Remote][i],
+		Rule:   int(r.Rule),
+	}
+	for _, next := range []int64{m.Local, m.Remote} {
+		if next != 0 && next < Never && (m.NextTry == 0 || next < m.NextTry) {
+			m.NextTry = next
+		}
+	}
+	o := s.Orders[r.ID]
+	if o.Birth != r.Birth {
+		o = orders.Order{}
+	}
+	m.NotBefore, m.ExpireAt, m.Area = o.NotBefore, o.ExpireAt, o.Area
+	if o.Held {
+		m.Hold = &steer.HoldOrder{Since: o.Since, Until: o.Until, Reason: o.Reason}
+		m.NextTry = o.Until
+	} else if o.NotBefore > s.Now && m.NextTry != 0 {
+		m.NextTry = max(m.NextTry, o.NotBefore)
+	}
+	m.State = s.state(r, o)
+	return m, o.Remove == orders.Keep
+}
+
+func (s *Snapshot) state(r *Record, o orders.Order) steer.State {
+	switch {
+	case o.Frozen:
+		return steer.Frozen
+	case o.Held:
+		return steer.Held
+	case s.Active[r.ID] > 0:
+		return steer.Active
+	case o.NotBefore > s.Now:
+		return steer.Postponed
+	case r.Rule != 0:
+		return steer.Suspended
+	case r.Tries != [queue.Channels]uint16{}:
+		return steer.Deferred
+	}
+	return steer.Fresh
+}
+
+// candidate is a message that may be listed.
+type candidate struct {
+	position int32
+	key      steer.Key
+}
+
+// errStopped says that qmail-send leaves.
+var errStopped = errors.New("qmail-send is leaving")
+
+func stopped(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// List hands the messages of a query to each, in order, and returns how many
+// there are; -1 where the limit was reached before all files were looked at.
+func (s *Snapshot) List(stop <-chan struct{}, q steer.Query, each func(*steer.Message) error) (total int, err error) {
+	s.join()
+	found, err := s.candidates(stop, q)
+	if err != nil {
+		return 0, err
+	}
+	sent := 0
+	for _, c := range found {
+		if q.Limit > 0 && sent == q.Limit {
+			if q.Filter.NeedsFiles() {
+				return -1, nil
+			}
+			break
+		}
+		if stopped(stop) {
+			return 0, errStopped
+		}
+		m, _ := s.message(c.position)
+		s.read(&m, c.position, steer.MaxRecipients)
+		if q.Filter.NeedsFiles() {
+			if !q.Filter.MatchFiles(&m) {
+				continue
+			}
+			total++
+		}
+		m.Recipients = m.Recipients[:min(len(m.Recipients), steer.FewRecipients)]
+		if err := each(&m); err != nil {
+			return 0, err
+		}
+		sent++
+	}
+	if !q.Filter.NeedsFiles() {
+		total = len(found)
+	}
+	return total, nil
+}
+
+// candidates returns the messages that the index does not rule out, in order.
+func (s *Snapshot) candidates(stop <-chan struct{}, q steer.Query) (found []candidate, err error) {
+	ids := unique(q.Filter.IDs)
+	q.Filter.IDs = nil // they are looked up instead of compared
+	add := func(i int32) {
+		m, ok := s.message(i)
+		if !ok || !q.Filter.MatchIndex(&m, s.Now) {
+			return
+		}
+		if q.Sort.NeedsFiles() {
+			s.read(&m, i, 1)
+		}
+		found = append(found, candidate{i, q.Sort.Key(&m)})
+	}
+	for _, id := range ids {
+		if i, ok := s.positions[queue.ID(id)]; ok {
+			add(i)
+		}
+	}
+	for i := range s.Records {
+		if len(ids) > 0 {
+			break
+		}
+		if stopped(stop) {
+			return nil, errStopped
+		}
+		add(int32(i))
+	}
+	slices.SortFunc(found, func(a, b candidate) int { return q.Sort.Compare(a.key, b.key) })
+	return found, nil
+}
+
+func unique(ids []uint64) []uint64 {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// Flushable counts the messages that flushing a channel, or with "" both, makes
+// due.
+func (s *Snapshot) Flushable(channel string) (n int) {
+	s.join()
+	for i := range s.Records {
+		m, ok := s.message(int32(i))
+		on := channel != steer.Remote && m.Local != 0 || channel != steer.Local && m.Remote != 0
+		if ok && on && m.Hold == nil && m.NotBefore <= s.Now {
+			n++
+		}
+	}
+	return n
+}
+
+// Under names the messages that a rule applies to. plain undoes the rewriting
+// of recipients' addresses.
+func (s *Snapshot) Under(stop <-chan struct{}, r *steer.Rule, plain func(string) string) (names []steer.Name, err error) {
+	s.join()
+	for i := range s.Records {
+		if stopped(stop) {
+			return nil, errStopped
+		}
+		m, ok := s.message(int32(i))
+		if ok && r.Channel == "" {
+			s.read(&m, int32(i), steer.MaxRecipients)
+			ok = slices.ContainsFunc(m.Recipients, func(to steer.Recipient) bool {
+				return !to.Done && r.Applies(m.Sender, plain(to.Address), to.Channel)
+			})
+		} else if ok {
+			ok = r.Channel == steer.Local && m.Local != 0 || r.Channel == steer.Remote && m.Remote != 0
+		}
+		if ok {
+			names = append(names, m.Name)
+		}
+	}
+	return names, nil
+}
+
+// Find tells all about one message; false if there is none.
+func (s *Snapshot) Find(id queue.ID) (steer.Message, bool) {
+	s.join()
+	i, ok := s.positions[id]
+	if !ok {
+		return steer.Message{}, false
+	}
+	m, ok := s.message(i)
+	s.read(&m, i, steer.MaxRecipients)
+	return m, ok
+}
+
+// read adds what is in the files of a message, and its reasons.
+func (s *Snapshot) read(m *steer.Message, i int32, most int) {
+	id := s.Records[i].ID
+	info, err := queue.ReadInfo(id)
+	if err == nil && info.Birth != m.Birth {
+		err = syscall.ENOENT
+	}
+	if err == nil {
+		m.Sender = info.Sender
+		err = s.readRecipients(m, i, most)
+	}
+	if err != nil {
+		m.Trouble = "unable to read: " + err.Error()
+		if errors.Is(err, syscall.ENOENT) {
+			m.Trouble = "it has ended"
+		}
+	}
+}
+
+// maxText is how many bytes of addresses and reasons are told of one message.
+const maxText = 512 << 10
+
+// readRecipients adds the recipients of a message, those that are not done
+// first, at most as many as asked for, and the last reason of each.
+func (s *Snapshot) readRecipients(m *steer.Message, i int32, most int) error {
+	type place struct {
+		channel queue.Channel
+		pos     int64
+	}
+	var why map[place]reasons.Record
+	if s.Reasons != nil && s.Records[i].Reason != 0 {
+		why = map[place]reasons.Record{}
+		for n, r := range s.Reasons.Of(m.Name, s.Records[i].Reason, 2*most) {
+			if n == 0 {
+				m.Reason = r.Text
+			}
+			if _, newer := why[place{r.Channel, r.Pos}]; !newer {
+				why[place{r.Channel, r.Pos}] = r
+			}
+		}
+	}
+	var done []steer.Recipient
+	text := 0
+	err := queue.EachRecipient(queue.ID(m.ID), func(r queue.Recipient) bool {
+		m.Count++
+		list := &done
+		if !r.Done {
+			m.Left++
+			list = &m.Recipients
+		}
+		reason := why[place{r.Channel, r.Pos}]
+		text += len(r.Address) + len(reason.Text)
+		if len(*list) < most && text < maxText {
+			*list = append(*list, steer.Recipient{
+				Address: r.Address, Channel: r.Channel.String(), Done: r.Done, Reason: reason.Text, At: reason.Time,
+			})
+		}
+		return true
+	})
+	m.Recipients = append(m.Recipients, done...)
+	m.Recipients = m.Recipients[:min(len(m.Recipients), most)]
+	return err
+}
