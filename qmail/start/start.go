@@ -10,7 +10,6 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/ids"
-	"github.com/reqmail/reqmail/queue"
 )
 
 // Failed is qmail-start's exit code for every failure.
@@ -76,7 +75,6 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
-	makeSendState(a)
 	output := fdio.FD(1)
 	if len(args) > 1 {
 		if output, err = startLogger(args[1:], a); err != nil {
@@ -101,17 +99,6 @@ func run(args []string) error {
 	}
 	files := []fdio.FD{output, lspawn.commands, lspawn.reports, rspawn.commands, rspawn.reports, clean.commands, clean.reports}
 	return become("qmail-send", files, credential(a.send, a.qmail))
-}
-
-// makeSendState makes the folder in which qmail-send remembers and listens,
-// where an older installation lacks it: qmail-send may not, as queue/lock is
-// qmailq's. Without it qmail-send does as C's does, so no failure matters.
-func makeSendState(a accounts) {
-	path := home.Dir() + "/queue/" + queue.SendState
-	const mode = 0o700
-	if syscall.Mkdir(path, mode) == nil && !home.Private() {
-		_ = syscall.Lchown(path, int(a.send), int(a.qmail))
-	}
 }
 
 // startLogger starts the logger and returns the pipe into it.
