@@ -126,9 +126,12 @@ func stopped(stop <-chan struct{}) bool {
 // there are; -1 where the limit was reached before all files were looked at.
 func (s *Snapshot) List(stop <-chan struct{}, q steer.Query, each func(*steer.Message) error) (total int, err error) {
 	s.join()
-	found, err := s.candidates(stop, q)
+	found, total, err := s.candidates(stop, q)
 	if err != nil {
 		return 0, err
+	}
+	if q.Filter.NeedsFiles() {
+		total = 0 // only files can tell
 	}
 	sent := 0
 	for _, c := range found {
@@ -155,14 +158,17 @@ func (s *Snapshot) List(stop <-chan struct{}, q steer.Query, each func(*steer.Me
 		}
 		sent++
 	}
-	if !q.Filter.NeedsFiles() {
-		total = len(found)
-	}
 	return total, nil
 }
 
-// candidates returns the messages that the index does not rule out, in order.
-func (s *Snapshot) candidates(stop <-chan struct{}, q steer.Query) (found []candidate, err error) {
+// candidates returns the messages that the index does not rule out, in order,
+// and how many they are; where the index alone decides, only the first ones.
+func (s *Snapshot) candidates(stop <-chan struct{}, q steer.Query) (found []candidate, total int, err error) {
+	limit := len(s.Records)
+	if q.Limit > 0 && !q.Filter.NeedsFiles() {
+		limit = min(limit, q.Limit)
+	}
+	order := func(a, b candidate) int { return q.Sort.Compare(a.key, b.key) }
 	ids := unique(q.Filter.IDs)
 	q.Filter.IDs = nil // they are looked up instead of compared
 	add := func(i int32) {
@@ -173,7 +179,12 @@ func (s *Snapshot) candidates(stop <-chan struct{}, q steer.Query) (found []cand
 		if q.Sort.NeedsFiles() {
 			s.read(&m, i, 1)
 		}
+		total++
 		found = append(found, candidate{i, q.Sort.Key(&m)})
+		if len(found) >= 2*limit+spare {
+			slices.SortFunc(found, order)
+			found = found[:limit]
+		}
 	}
 	for _, id := range ids {
 		if i, ok := s.positions[queue.ID(id)]; ok {
@@ -185,13 +196,17 @@ func (s *Snapshot) candidates(stop <-chan struct{}, q steer.Query) (found []cand
 			break
 		}
 		if stopped(stop) {
-			return nil, errStopped
+			return nil, 0, errStopped
 		}
 		add(int32(i))
 	}
-	slices.SortFunc(found, func(a, b candidate) int { return q.Sort.Compare(a.key, b.key) })
-	return found, nil
+	slices.SortFunc(found, order)
+	return found, total, nil
 }
+
+// spare is how many candidates too many are kept before the last ones are
+// dropped.
+const spare = 4096
 
 func unique(ids []uint64) []uint64 {
 	ids = slices.Clone(ids)
