@@ -106,6 +106,9 @@ const (
 	// FreezeBounces other than 0 keeps bounces that can neither be delivered
 	// nor returned, held, instead of discarding them.
 	FreezeBounces Name = "freezebounces"
+	// MailPolicy are the rules that hold, archive or postpone new mail (package
+	// qmail/policy knows them).
+	MailPolicy Name = "mailpolicy"
 	// TLSMinimum is the lowest version of TLS that qmail-smtpd and
 	// qmail-remote speak.
 	TLSMinimum Name = "tlsminimum"
@@ -228,6 +231,9 @@ func (d *Dir) List(name Name) (entries []string, ok bool, err error) {
 	}
 	return ParseList(data), true, nil
 }
+
+// Text returns the whole text of a file; ok is false where it is missing.
+func (d *Dir) Text(name Name) (text string, ok bool, err error) { return d.read(name) }
 
 // ReadList returns the entries of a list file anywhere; ok is false where it
 // is missing.

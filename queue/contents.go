@@ -54,6 +54,21 @@ func eachOn(id ID, c Channel, fn func(Recipient) bool) (more bool, err error) {
 	}
 }
 
+// ReadMess reads a message's text into b, as much as there is room for, and
+// returns what was read.
+func ReadMess(id ID, b []byte) ([]byte, error) {
+	f, err := openRead(id.Mess())
+	if err != nil {
+		return nil, &FileError{"unable to open", id.Mess(), err}
+	}
+	defer f.Close()
+	n, err := io.ReadFull(f, b)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, &FileError{"trouble reading", id.Mess(), err}
+	}
+	return b[:n], nil
+}
+
 // MessSize returns the size in bytes of a message's text.
 func MessSize(id ID) (int64, error) {
 	var st syscall.Stat_t

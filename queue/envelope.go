@@ -42,6 +42,30 @@ func (r *Records) Next() (letter byte, text string, pos int64, err error) {
 	return line[0], string(line[1 : len(line)-1]), pos, nil
 }
 
+// ReadEnvelope reads the envelope of a message in todo: its sender and its
+// recipients.
+func ReadEnvelope(id ID) (sender string, recipients []string, err error) {
+	f, err := openRead(id.Todo())
+	if err != nil {
+		return "", nil, &FileError{"unable to open", id.Todo(), err}
+	}
+	defer f.Close()
+	records := NewRecords(f)
+	for {
+		letter, text, _, err := records.Next()
+		switch {
+		case err == io.EOF:
+			return sender, recipients, nil
+		case err != nil:
+			return "", nil, &FileError{"trouble reading", id.Todo(), err}
+		case letter == 'F':
+			sender = text
+		case letter == 'T':
+			recipients = append(recipients, text)
+		}
+	}
+}
+
 // Info is what the info file of a preprocessed message tells.
 type Info struct {
 	Sender string

@@ -15,6 +15,10 @@ type Preprocessor struct {
 	// deliver to on it.
 	Route func(recipient string) (Channel, string)
 
+	// Copy is a local recipient that is added to those of the envelope;
+	// empty: none.
+	Copy string
+
 	// Began is called once the message is being preprocessed.
 	Began func(id ID)
 
@@ -55,6 +59,11 @@ func (p *Preprocessor) Run(id ID) (used [Channels]bool, err error) {
 	defer out.close()
 	if err := p.copy(id, uint64(mess.Size), todo, &out); err != nil {
 		return used, err
+	}
+	if p.Copy != "" {
+		if err := out.recipient(id, Local, p.Copy); err != nil {
+			return used, err
+		}
 	}
 	if err := out.sync(); err != nil {
 		return used, err

@@ -3,6 +3,7 @@ package send
 import (
 	"github.com/reqmail/reqmail/compat/address"
 	"github.com/reqmail/reqmail/control"
+	"github.com/reqmail/reqmail/qmail/policy"
 	"github.com/reqmail/reqmail/queue"
 )
 
@@ -16,6 +17,8 @@ type Config struct {
 	FreezeBounces  bool   // keep, held, what can neither be delivered nor returned
 
 	domainLifetime control.Map
+	policy         *policy.Policy // nil: nothing to be decided
+	policyTrouble  []error        // lines of control/mailpolicy that are no rules
 
 	routes
 	dir *control.Dir
@@ -39,6 +42,7 @@ func ReadConfig(path string) (*Config, error) {
 	c.DoubleBounceTo = r.line(control.DoubleBounceTo) + "@" + doubleHost
 	c.FreezeBounces = r.number(control.FreezeBounces) != 0
 	c.domainLifetime = control.Pairs(r.list(control.DomainLifetime))
+	c.policy, c.policyTrouble, r.err = readPolicy(d, r.err)
 	c.percentHack = control.Set(r.list(control.PercentHack))
 	if r.err == nil {
 		r.err = c.reread(d)

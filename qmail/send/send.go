@@ -109,6 +109,7 @@ func New(config *Config, home string, files Files) (*Scheduler, error) {
 	}
 	s.recent = s.now()
 	s.steer = newSteering(s.signals.poke)
+	s.warnAboutPolicy(config.policy, config.policyTrouble)
 	s.takeInQueue()
 	if err := s.startSteering(); err != nil {
 		return nil, err

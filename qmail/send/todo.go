@@ -52,7 +52,13 @@ func (s *Scheduler) preprocessOne(pulled bool) {
 // preprocess turns a queued message into one that can be delivered.
 func (s *Scheduler) preprocess(id queue.ID) {
 	var bytes int64
+	rule, err := s.decide(id)
+	if err != nil {
+		s.warnFileError(err, "")
+		return
+	}
 	p := queue.Preprocessor{
+		Copy:  s.config.archivist(rule),
 		Route: s.config.route,
 		Began: func(id queue.ID) { s.logLine(maillog.NewMessage(uint64(id))) },
 		Sender: func(id queue.ID, size uint64, sender string, qp, uid uint64) {
@@ -63,6 +69,9 @@ func (s *Scheduler) preprocess(id queue.ID) {
 	used, err := p.Run(id)
 	if err != nil {
 		s.warnFileError(err, "")
+		return
+	}
+	if !s.enforce(id, rule) {
 		return
 	}
 	if !s.askCleaner(wire.CleanRequest{Kind: wire.CleanTodo, ID: uint64(id)}) {
@@ -94,6 +103,7 @@ func (s *Scheduler) reread() {
 			s.logLine(maillog.Alert("unable to reread control/" + string(e.file)))
 		}
 	}
+	s.rereadPolicy()
 }
 
 // cleaner is the conversation with qmail-clean.

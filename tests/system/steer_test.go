@@ -425,3 +425,46 @@ func TestSteerNobody(t *testing.T) {
 		t.Error("it warns")
 	}
 }
+
+func TestMailPolicy(t *testing.T) {
+	s := layOut(t)
+	s.ok(s.Control("mailpolicy", "pass sender=boss@*\nhold:odd header=\"Subject: *casino*\"\n"+
+		"archive domain="+host.Name+" sender=arch@*\npostpone:00:00 size>5000\nwrong\n"))
+	s.write("alias/.qmail-archive", "./archived\n")
+	s.up()
+	s.logged("alert: control/mailpolicy: line 5: ")
+	c := s.dial()
+	s.inject("Subject: Casino\n\nx\n", "-f", "ann@a.example", "you@"+host.Name)
+	s.inject("Subject: y\n\n"+strings.Repeat("long\n", 2000), "-f", "ann@a.example", "you@"+host.Name)
+	s.inject("Subject: Casino, to the boss\n\nx\n", "-f", "boss@a.example", "you@"+host.Name)
+	s.inject("Subject: for the files\n\nx\n", "-f", "arch@a.example", "you@"+host.Name)
+	s.mail(2)
+	s.ok(host.FileSays(s.Path("alias/archived"), "for the files"))
+	s.ok(s.Signal(syscall.SIGALRM))
+	byArea := func(area string) (list []steer.Message) {
+		_, err := c.List(steer.Query{Filter: steer.Filter{Area: area}}, func(m steer.Message) error {
+			list = append(list, m)
+			return nil
+		})
+		s.ok(err)
+		return list
+	}
+	s.until("a held and a postponed message", func() bool { return len(byArea("odd")) == 1 && len(byArea("postponed")) == 1 })
+	held, postponed := byArea("odd")[0], byArea("postponed")[0]
+	if held.State != steer.Held || held.Hold.Reason != "mailpolicy line 2" || held.Tries != 0 {
+		t.Errorf("held: %+v", held)
+	}
+	if at := time.Unix(postponed.NextTry, 0); postponed.State != steer.Postponed || at.Hour() != 0 || at.Minute() != 0 {
+		t.Errorf("postponed: %+v", postponed)
+	}
+	s.Kill() // a hold outlives a crash
+	s.up()
+	c = s.dial()
+	if m := s.show(c, held.Name); m.State != steer.Held || m.Area != "odd" {
+		t.Errorf("held, after a crash: %+v", m)
+	}
+	s.act(c, steer.Act{Verb: steer.Release, Names: []steer.Name{held.Name}})
+	s.act(c, steer.Act{Verb: steer.Retry, Names: []steer.Name{postponed.Name}})
+	s.mail(4)
+	s.empty()
+}
