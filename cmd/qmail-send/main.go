@@ -4,12 +4,15 @@
 //
 // Descriptors: 0 the log; 1 to and 2 from qmail-lspawn; 3 to and 4 from
 // qmail-rspawn; 5 to and 6 from qmail-clean. Control files: bouncefrom,
-// bouncehost, concurrencylocal, concurrencyremote, doublebouncehost,
-// doublebounceto, envnoathost, locals, me, percenthack, queuelifetime,
-// virtualdomains.
+// bouncehost, concurrencylocal, concurrencyremote, domainlifetime,
+// doublebouncehost, doublebounceto, envnoathost, freezebounces, locals,
+// mailpolicy, me, percenthack, queuelifetime, virtualdomains. Where the folder
+// queue/lock/send exists it takes questions and orders on the socket control
+// in it (compat/steer).
 //
 // Signals: TERM leaves when the running deliveries have ended; ALRM makes
-// every message due now; HUP reads locals and virtualdomains again.
+// every message due now that is not held or postponed; HUP reads locals,
+// mailpolicy and virtualdomains again.
 //
 // Exit codes: 0 after TERM or the loss of a child, 111 if it cannot start; the
 // log says why.

@@ -95,8 +95,9 @@ func Bounced(id uint64, qp int) string {
 // TripleBounce says that a bounce of a double bounce is thrown away.
 func TripleBounce(file string) string { return "triple bounce: discarding " + file }
 
-// Steered says what became of a message because somebody ordered it.
-func Steered(id uint64, what string) string { return "steer msg " + num(id) + ": " + Safe(what) }
+// Steered says what became of a message because somebody ordered it; outside
+// bytes in what are the caller's to make Safe.
+func Steered(id uint64, what string) string { return "steer msg " + num(id) + ": " + what }
 
 // EndMessage says that a message is done with.
 func EndMessage(id uint64) string { return "end msg " + num(id) }

@@ -28,6 +28,7 @@ const (
 	Database Format = "database" // a cdb file
 	PEM      Format = "PEM"
 	Marker   Format = "marker"
+	Rules    Format = "rules"
 )
 
 // meanings explain the formats.
@@ -42,6 +43,7 @@ var meanings = [...]struct {
 	{Database, "A cdb file, which a program makes of a list."},
 	{PEM, "Certificates and keys, as openssl writes them."},
 	{Marker, "It counts that the file exists; what is in it does not."},
+	{Rules, "A rule on each line: an action and its conditions. Empty lines and lines that begin with # are ignored. A line that is no rule is reported in the log and left out; at HUP it keeps the old rules in force."},
 }
 
 // File is a control file.

@@ -89,7 +89,7 @@ func (s *Scheduler) turnAway(id queue.ID, c queue.Channel, pos int64, recipient,
 	if reason != "" {
 		text += maillog.Safe(reason) + "\n"
 	}
-	s.logLine(maillog.Steered(uint64(id), "returned instead of delivered to "+c.String()+" "+recipient))
+	s.logLine(maillog.Steered(uint64(id), "returned instead of delivered to "+c.String()+" "+maillog.Safe(recipient)))
 	s.addBounce(id, recipient, text)
 	if err := queue.MarkDone(id, c, pos); err != nil {
 		s.warnFile("trouble marking", id.Recipients(c), "; message will be delivered twice!")
