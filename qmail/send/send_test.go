@@ -223,6 +223,7 @@ func (p *peers) turns() {
 		}
 		p.lookAtFailed()
 		p.finishOne()
+		p.removeOne()
 	}
 }
 
