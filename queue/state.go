@@ -20,14 +20,8 @@ type State struct {
 func Look(id ID) (State, error) {
 	var s State
 	var err error
-	var info syscall.Stat_t
-	switch err := syscall.Stat(id.Info(), &info); err {
-	case nil:
-		s.Info, s.Birth = true, int64(info.Mtim.Sec)
-	case syscall.ENOENT:
-		return s, nil
-	default:
-		return s, &FileError{"unable to stat", id.Info(), err}
+	if s.Birth, s.Info, err = Birth(id); err != nil || !s.Info {
+		return s, err
 	}
 	if s.Todo, err = exists(id.Todo()); err != nil {
 		return s, &FileError{"unable to stat", id.Todo(), err}
@@ -47,6 +41,20 @@ func Look(id ID) (State, error) {
 		}
 	}
 	return s, nil
+}
+
+// Birth tells when a message was preprocessed first, in Unix seconds; false if
+// it is not, or no more.
+func Birth(id ID) (birth int64, ok bool, err error) {
+	var st syscall.Stat_t
+	switch err := syscall.Stat(id.Info(), &st); err {
+	case nil:
+		return int64(st.Mtim.Sec), true, nil
+	case syscall.ENOENT:
+		return 0, false, nil
+	default:
+		return 0, false, &FileError{"unable to stat", id.Info(), err}
+	}
 }
 
 // HasRecipients tells whether a message has a recipient file for a channel.

@@ -12,7 +12,8 @@
 // with a message, delivery or rule each, then one with Done set. A connection
 // takes requests one after the other. Lines are bounded (MaxRequest,
 // MaxAnswer), and every read and write has a deadline: who stops reading is
-// cut off and disturbs nobody.
+// cut off and disturbs nobody, and a connection without a request for 15
+// seconds is closed.
 //
 // # Names
 //

@@ -258,3 +258,35 @@ func BenchmarkList50(b *testing.B) {
 		}
 	}
 }
+
+func TestFromFiles(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for n := range queue.Split() {
+		message(t, queue.ID(n), 0, "s", "Tx@y\x00", "") // makes the folders
+		for _, path := range []string{queue.ID(n).Info(), queue.ID(n).Recipients(queue.Local)} {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	message(t, 7, 1007, "s@a", "Tx@y\x00", "")
+	message(t, 8, 1008, "s@b", "", "Tx@z\x00Ty@z\x00")
+	if err := os.MkdirAll("lock/send", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(orders.File, []byte(`{"id":8,"order":{"birth":1008,"held":true}}`+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for heed, want := range map[bool]steer.State{true: steer.Held, false: steer.Fresh} {
+		s, err := FromFiles(now, heed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := ids(t, s, steer.Query{Sort: steer.ByAge}); !slices.Equal(got, []uint64{7, 8}) {
+			t.Errorf("listed %v", got)
+		}
+		if m, _ := s.Find(8); m.State != want || m.Sender != "s@b" || m.Left != 2 || m.Remote != 1008 {
+			t.Errorf("message %+v", m)
+		}
+	}
+}

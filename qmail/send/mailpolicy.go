@@ -105,13 +105,13 @@ func (s *Scheduler) enforce(id queue.ID, rule *policy.Rule) bool {
 	if rule == nil || s.steer == nil {
 		return true
 	}
-	state, err := queue.Look(id)
+	birth, _, err := queue.Birth(id)
 	if err != nil {
 		s.warnFileError(err, tryAgain)
 		return false
 	}
 	because := "mailpolicy line " + strconv.Itoa(rule.Line)
-	o := orders.Order{Birth: state.Birth}
+	o := orders.Order{Birth: birth}
 	what := "archived"
 	switch rule.Action {
 	case policy.Hold:

@@ -180,6 +180,7 @@ func TestBouncedRecipient(t *testing.T) {
 
 func TestSuspendedChannelWakes(t *testing.T) {
 	p := deferred(t)
+	(<-p.steer.calls)() // sizes and reasons, looked up beside the loop
 	p.recent = p.clock
 	if _, err := p.addRule(steer.Rule{Verb: steer.Suspend, Channel: steer.Local, Until: p.clock + 5000}); err != nil {
 		t.Fatal(err)

@@ -201,8 +201,8 @@ func (st *steering) arrived(id queue.ID, size, now int64) {
 		return
 	}
 	st.meter.Arrived(now)
-	if state, err := queue.Look(id); err == nil && state.Info {
-		st.entered(id, state.Birth, size)
+	if birth, ok, err := queue.Birth(id); ok && err == nil {
+		st.entered(id, birth, size)
 	}
 }
 

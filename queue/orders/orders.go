@@ -98,7 +98,8 @@ type Journal struct {
 //
 // What was in force is in force, and durable, when it returns. A crash leaves
 // the old journal or the new one. Where there is no room for a new one the old
-// one goes on.
+// one goes on; without any, new orders fail. The error is for a journal that is
+// there and cannot be read.
 func Open(keep func(queue.ID, Order) bool) (*Journal, error) {
 	j := &Journal{messages: map[queue.ID]Order{}, next: 1, file: -1}
 	data, err := fdio.ReadFile(File)
@@ -112,49 +113,52 @@ func Open(keep func(queue.ID, Order) bool) (*Journal, error) {
 		}
 	}
 	if j.rewrite() != nil {
-		err = j.reopen()
-	} else {
-		err = nil
+		j.reopen()
 	}
-	return j, err
+	return j, nil
 }
 
 // reopen goes on with the journal that is there. Behind what a crash has torn
 // a new line begins.
-func (j *Journal) reopen() error {
-	f, err := fdio.Open(File, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_APPEND, 0o600)
+func (j *Journal) reopen() {
+	f, err := fdio.Open(File, syscall.O_WRONLY|syscall.O_APPEND, 0)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: File, Err: err}
+		return
 	}
-	st, err := f.Stat()
-	if err != nil {
-		return &os.PathError{Op: "stat", Path: File, Err: err}
-	}
-	j.file, j.size = f, st.Size
-	j.max = max(growth, 2*j.size)
 	_, _ = f.WriteString("\n")
-	return nil
+	if st, err := f.Stat(); err == nil {
+		j.size = st.Size
+	}
+	j.file, j.max = f, max(growth, 2*j.size)
+}
+
+// Read returns what is ordered for messages and the rules in force in the queue
+// directory dir, for those who look while no qmail-send of ours runs there. A
+// C qmail-send heeds none of it.
+func Read(dir string) (map[queue.ID]Order, []steer.Rule, error) {
+	f, err := os.Open(dir + "/" + File)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	j := &Journal{messages: map[queue.ID]Order{}}
+	j.replay(f)
+	return j.messages, j.rules, nil
 }
 
 // Held counts the messages held in the queue directory dir, whatever runs
 // there.
 func Held(dir string) (n int, err error) {
-	f, err := os.Open(dir + "/" + File)
-	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	j := &Journal{messages: map[queue.ID]Order{}}
-	j.replay(f)
-	for _, o := range j.messages {
+	all, _, err := Read(dir)
+	for _, o := range all {
 		if o.Held {
 			n++
 		}
 	}
-	return n, nil
+	return n, err
 }
 
 // replay applies the lines of a journal; those that are none are skipped.

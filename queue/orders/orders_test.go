@@ -104,6 +104,31 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
+// Where no new journal can be written the old one goes on.
+func TestNoRoom(t *testing.T) {
+	inQueue(t)
+	if err := open(t, all).Set(map[queue.ID]Order{7: {Birth: 1, Held: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(fresh, 0o700); err != nil { // cannot be opened for writing
+		t.Fatal(err)
+	}
+	j := open(t, all)
+	if err := j.Set(map[queue.ID]Order{8: {Birth: 2, Held: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := open(t, all).All(); len(got) != 2 {
+		t.Errorf("got %+v", got)
+	}
+	if err := os.Remove(File); err != nil {
+		t.Fatal(err)
+	}
+	j = open(t, all)
+	if err := j.Set(map[queue.ID]Order{8: {Birth: 2, Held: true}}); err == nil || j.Len() != 0 {
+		t.Errorf("an order that is nowhere is taken: %v", err)
+	}
+}
+
 func TestUnreadable(t *testing.T) {
 	inQueue(t)
 	if err := os.Mkdir(File, 0o700); err != nil {
