@@ -7,10 +7,13 @@ package main
 import (
 	"os"
 
+	"github.com/reqmail/reqmail/compat/environ"
 	"github.com/reqmail/reqmail/compat/ext"
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/program"
+	"github.com/reqmail/reqmail/qmail/filter"
+	"github.com/reqmail/reqmail/qmail/filter/expression"
 	"github.com/reqmail/reqmail/qmail/remote"
 	"github.com/reqmail/reqmail/qmail/remoteext"
 	"github.com/reqmail/reqmail/qmail/smtpd"
@@ -38,8 +41,13 @@ func main() {
 
 func runSMTPD() int {
 	program.IgnorePipeThroughout()
-	host := &smtphost.Host{Whole: true, TLS: smtptls.New(home.Dir()).For, Filters: spf.Filters}
+	host := &smtphost.Host{Whole: true, TLS: smtptls.New(home.Dir()).For, Filters: filters}
 	return host.Run(os.Args)
+}
+
+func filters(home string, env environ.List) (filter.Libraries, error) {
+	chain, err := spf.Filters(home, env)
+	return filter.Libraries{Compile: expression.Compile, Chain: chain}, err
 }
 
 func runRemote() int {

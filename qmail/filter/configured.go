@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"slices"
 	"time"
 
 	"github.com/reqmail/reqmail/compat/resolver"
@@ -10,16 +11,40 @@ import (
 // Lookup finds a variable in the environment of a connection.
 type Lookup = func(name string) (value string, ok bool)
 
+// Libraries are what filters get from the second binary.
+type Libraries struct {
+	Compile Compile
+	Chain   Chain // its own filters; they stand where the order wants them
+}
+
 // NeedsLibraries reports whether filters are switched on that the second
-// binary alone has: SPF. Trouble with a control file shows later.
+// binary alone has: SPF, and lists with regular expressions. Trouble with a
+// control file shows later.
 func NeedsLibraries(home string, lookup Lookup) bool {
 	d, err := control.Open(home + "/control")
 	if err != nil {
 		return false
 	}
-	behavior, err := SPFBehavior(d, lookup)
-	return err == nil && behavior > 0
+	if behavior, err := SPFBehavior(d, lookup); err == nil && behavior > 0 {
+		return true
+	}
+	has := func(name control.Name, wanted func(entry string) bool) bool {
+		entries, _, err := d.List(name)
+		return err == nil && slices.ContainsFunc(entries, wanted)
+	}
+	anything := func(string) bool { return true }
+	return slices.ContainsFunc(expressions, func(n control.Name) bool { return has(n, anything) }) ||
+		slices.ContainsFunc(mixed, func(n control.Name) bool { return has(n, looksRegular) })
 }
+
+// expressions are the lists that have nothing but regular expressions, mixed
+// those whose entries tell by their looks.
+var (
+	expressions = []control.Name{control.BadHeloPatterns, control.BadMailFromPatterns, control.BadMailPatterns,
+		control.BadRcptPatterns, control.BadMailToPatterns}
+	mixed = []control.Name{control.BadHelo, control.BadHeloNoRelay, control.BadMailFromNoRelay,
+		control.BadRcptTo, control.BadRcptToNoRelay, control.BadMailTo}
+)
 
 // SPFBehavior is what SPF is used for: SPFBEHAVIOR, else control/spfbehavior.
 // 0 means not at all.
@@ -31,19 +56,19 @@ func SPFBehavior(d *control.Dir, lookup Lookup) (int, error) {
 
 // Configured returns the filters that are switched on by control files below
 // home and by the environment of the connection. libraries are those of the
-// second binary; they stand where the order wants them.
-func Configured(home string, lookup Lookup, libraries Chain) (Chain, error) {
+// second binary.
+func Configured(home string, lookup Lookup, libraries Libraries) (Chain, error) {
 	d, err := control.Open(home + "/control")
 	if err != nil {
 		return nil, err
 	}
-	s := &settings{home: home, dir: d, lookup: lookup}
+	s := &settings{home: home, dir: d, lookup: lookup, compile: libraries.Compile}
 	s.addPace()
 	s.addNames()
 	s.addSenders()
 	s.addPlugins()
 	s.addDomains()
-	s.chain = append(s.chain, libraries...)
+	s.chain = append(s.chain, libraries.Chain...)
 	s.addLimits()
 	s.addRecipients()
 	s.addKnown()
@@ -54,11 +79,12 @@ func Configured(home string, lookup Lookup, libraries Chain) (Chain, error) {
 
 // settings gathers filters. The first error stays.
 type settings struct {
-	home   string
-	dir    *control.Dir
-	lookup Lookup
-	chain  Chain
-	err    error
+	home    string
+	dir     *control.Dir
+	lookup  Lookup
+	compile Compile
+	chain   Chain
+	err     error
 }
 
 func (s *settings) add(f Filter) { s.chain = append(s.chain, f) }
@@ -91,8 +117,9 @@ func (s *settings) list(name control.Name) []string {
 // matcher reads lists of what a client may say that is not welcome: exact
 // control files, and others whose entries are patterns.
 func (s *settings) matcher(exact, patterns []control.Name) (m Matcher) {
+	m.compile = s.compile
 	for _, name := range exact {
-		m.addEntries(s.list(name))
+		s.keep(m.addEntries(s.list(name)))
 	}
 	for _, name := range patterns {
 		s.keep(m.addPatterns(s.list(name)))

@@ -45,7 +45,7 @@ func home(t testing.TB, files map[string]string) string {
 // configured are the filters that files and variables switch on.
 func configured(t testing.TB, files map[string]string, env environ.List) Chain {
 	t.Helper()
-	chain, err := Configured(home(t, files), env.Lookup, nil)
+	chain, err := Configured(home(t, files), env.Lookup, Libraries{Compile: compile})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,12 +126,12 @@ func TestLists(t *testing.T) {
 
 func TestBrokenControls(t *testing.T) {
 	for _, files := range []map[string]string{{"badhelopatterns": "a(\n"}, {"badmailpatterns": "a{9999}\n"}} {
-		if _, err := Configured(home(t, files), environ.List(nil).Lookup, nil); err == nil {
+		if _, err := Configured(home(t, files), environ.List(nil).Lookup, Libraries{Compile: compile}); err == nil {
 			t.Errorf("%v: no error", files)
 		}
 	}
 	for _, variable := range []string{"SPPCONFFILE=control/none", "VALIDRCPTTO_CDB=control/none"} {
-		if _, err := Configured(home(t, nil), environ.List{variable}.Lookup, nil); err == nil {
+		if _, err := Configured(home(t, nil), environ.List{variable}.Lookup, Libraries{Compile: compile}); err == nil {
 			t.Errorf("%s: no error", variable)
 		}
 	}
@@ -279,7 +279,7 @@ func TestKnownRecipients(t *testing.T) {
 		"list-no-x@here.example": replyNotListed, "list@here.example": replyNotListed, "any@all.example": "", "not@all.example": replyNotListed, "you": replyNotListed,
 	} {
 		env := environ.List{}
-		chain, err := Configured(dir, env.Lookup, nil)
+		chain, err := Configured(dir, env.Lookup, Libraries{Compile: compile})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +295,7 @@ func TestKnownRecipients(t *testing.T) {
 		}
 	}
 	env := environ.List{"VALIDRCPTTO_LIMIT=2"}
-	chain, err := Configured(dir, env.Lookup, nil)
+	chain, err := Configured(dir, env.Lookup, Libraries{Compile: compile})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestKnownRecipients(t *testing.T) {
 	if first.Reply != replyNotListed || second.Reply != replyTooManyBad || !second.Close {
 		t.Errorf("at the limit: %+v, %+v", first, second)
 	}
-	if chain, err := Configured(dir, environ.List{"VALIDRCPTTO_CDB="}.Lookup, nil); err != nil || len(chain) != 0 {
+	if chain, err := Configured(dir, environ.List{"VALIDRCPTTO_CDB="}.Lookup, Libraries{Compile: compile}); err != nil || len(chain) != 0 {
 		t.Errorf("an empty VALIDRCPTTO_CDB: %d filters, %v", len(chain), err)
 	}
 	if err := os.WriteFile(dir+"/control/validrcptto.cdb", []byte("damaged"), 0o644); err != nil {
@@ -383,6 +383,21 @@ func TestNeedsLibraries(t *testing.T) {
 		}
 		if got := NeedsLibraries(home(t, files), test.env.Lookup); got != test.want {
 			t.Errorf("%s: got %v", fmt.Sprint(test), got)
+		}
+	}
+	for _, test := range []struct {
+		file, text string
+		want       bool
+	}{
+		{"badrcptto", "a@x.example\n*@y.example\n", false}, {"badrcptto", `!\.example$`, true}, {"badhelopatterns", "x", true},
+		{"badmailfrom", "^a", false}, // plain qmail's: nothing there is an expression
+	} {
+		dir := home(t, map[string]string{test.file: test.text})
+		if got := NeedsLibraries(dir, environ.List(nil).Lookup); got != test.want {
+			t.Errorf("%v: got %v", test, got)
+		}
+		if _, err := Configured(dir, environ.List(nil).Lookup, Libraries{}); (err != nil) != test.want {
+			t.Errorf("%v without libraries: %v", test, err)
 		}
 	}
 }

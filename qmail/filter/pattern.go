@@ -1,7 +1,7 @@
 package filter
 
 import (
-	"regexp"
+	"errors"
 	"strings"
 
 	"github.com/reqmail/reqmail/compat/address"
@@ -13,14 +13,27 @@ import (
 type Matcher struct {
 	exact    map[string]bool // names, addresses, and domains with "@" before them
 	patterns []pattern
+	compile  Compile
 }
 
 // pattern is an entry of qregex: a regular expression, which hits what it
 // matches somewhere, or, behind "!", what it does not match.
 type pattern struct {
-	expression *regexp.Regexp
+	expression Expression
 	negated    bool
 }
+
+// Expression is a regular expression.
+type Expression interface{ MatchString(text string) bool }
+
+// Compile makes an expression as regcomp(3) knows them under REG_EXTENDED and
+// REG_ICASE. The second binary has one: package regexp would keep qmail-smtpd
+// from being executed under small memory limits.
+type Compile func(text string) (Expression, error)
+
+// errNoExpressions is what lists with expressions are without the second
+// binary.
+var errNoExpressions = errors.New("regular expressions need reqmail-ext")
 
 // Empty reports whether nothing is in the list.
 func (m *Matcher) Empty() bool { return len(m.exact) == 0 && len(m.patterns) == 0 }
@@ -45,12 +58,20 @@ func (m *Matcher) Hits(text string) bool {
 // addEntries adds the entries of a list that the patch sets read in different
 // ways: what can only be a regular expression is one, "*" alone stands for
 // any characters, all else for itself.
-func (m *Matcher) addEntries(entries []string) {
+func (m *Matcher) addEntries(entries []string) error {
 	for _, e := range entries {
-		if !looksRegular(e) || m.addPattern(e) != nil {
+		if !looksRegular(e) {
+			m.addPlain(e)
+			continue
+		}
+		switch err := m.addPattern(e); {
+		case errors.Is(err, errNoExpressions):
+			return err
+		case err != nil:
 			m.addPlain(e)
 		}
 	}
+	return nil
 }
 
 // looksRegular reports whether an entry has what neither names nor addresses
@@ -70,17 +91,34 @@ func (m *Matcher) addWildcards(entries []string) {
 
 func (m *Matcher) addPlain(entry string) {
 	if strings.Contains(entry, "*") {
-		parts := strings.Split(address.Lower(entry), "*")
-		for i := range parts {
-			parts[i] = regexp.QuoteMeta(parts[i])
-		}
-		m.patterns = append(m.patterns, pattern{expression: regexp.MustCompile("^(?s:" + strings.Join(parts, ".*") + ")$")})
+		m.patterns = append(m.patterns, pattern{expression: wildcard(strings.Split(address.Lower(entry), "*"))})
 		return
 	}
 	if m.exact == nil {
 		m.exact = map[string]bool{}
 	}
 	m.exact[address.Lower(entry)] = true
+}
+
+// wildcard is an entry with "*": the texts before, between and behind them.
+type wildcard []string
+
+// MatchString reports whether the texts stand in it in their order, the first
+// at its begin and the last at its end.
+func (w wildcard) MatchString(text string) bool {
+	first, last := w[0], w[len(w)-1]
+	if len(text) < len(first)+len(last) || !strings.HasPrefix(text, first) || !strings.HasSuffix(text, last) {
+		return false
+	}
+	rest := text[len(first) : len(text)-len(last)]
+	for _, part := range w[1 : len(w)-1] {
+		_, behind, found := strings.Cut(rest, part)
+		if !found {
+			return false
+		}
+		rest = behind
+	}
+	return true
 }
 
 // addPatterns adds regular expressions.
@@ -93,23 +131,16 @@ func (m *Matcher) addPatterns(entries []string) error {
 	return nil
 }
 
-// addPattern adds an expression as regcomp(3) knows them under REG_EXTENDED
-// and REG_ICASE; see expression.
+// addPattern adds a regular expression; see Compile.
 func (m *Matcher) addPattern(entry string) error {
+	if m.compile == nil {
+		return errNoExpressions
+	}
 	text, negated := strings.CutPrefix(entry, "!")
-	re, err := expression(text)
+	re, err := m.compile(text)
 	if err != nil {
 		return &control.Error{Path: entry, Err: err}
 	}
 	m.patterns = append(m.patterns, pattern{re, negated})
 	return nil
-}
-
-// expression compiles a POSIX extended regular expression. It differs from
-// regcomp(3) in three things: \d, \pN and other words of Perl's have their
-// meaning there, where regcomp takes the letter; references back (\1), which
-// POSIX does not know either, are an error; a repetition of more than 1000 is
-// one too. Which of several matches is found does not matter here.
-func expression(text string) (*regexp.Regexp, error) {
-	return regexp.Compile("(?is:" + text + ")")
 }

@@ -36,8 +36,8 @@ type Host struct {
 	Whole bool
 	// TLS gives sessions their security. env is the connection's.
 	TLS func(env environ.List) smtpd.Security
-	// Filters gives sessions the filters that need libraries.
-	Filters func(home string, env environ.List) (filter.Chain, error)
+	// Filters gives sessions' filters what needs libraries.
+	Filters func(home string, env environ.List) (filter.Libraries, error)
 
 	listens bool // for many clients
 }
@@ -113,7 +113,7 @@ func (h *Host) session(config *smtpd.Config, auth smtpd.Auth, env environ.List, 
 
 // filters are those that files and the connection's environment switch on.
 func (h *Host) filters(env environ.List) filter.Chain {
-	var libraries filter.Chain
+	var libraries filter.Libraries
 	var err error
 	if h.Filters != nil {
 		libraries, err = h.Filters(home.Dir(), env)
