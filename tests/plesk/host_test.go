@@ -107,6 +107,9 @@ func start(t *testing.T) *world {
 	w.ok(err)
 	w.ok(os.Chmod("/dev/log", 0o666))
 	go keepLog(syslog)
+	dns, err := net.ListenPacket("udp4", "127.0.0.1:53")
+	w.ok(err)
+	go knowNothing(dns)
 	w.remote, err = host.StartRemote("mx.remote.example")
 	w.ok(err)
 	w.ok(os.WriteFile("/var/qmail/control/smtproutes", fmt.Appendf(nil, "remote.example:127.0.0.1:%d\n", w.remote.Port), 0o644))
@@ -127,6 +130,24 @@ func start(t *testing.T) *world {
 		})
 	}
 	return w
+}
+
+// knowNothing is a name server to which no name exists, so that rblsmtpd need
+// not wait for its answers.
+func knowNothing(conn net.PacketConn) {
+	const response, nameError = 0x80, 3 // in the flags of RFC 1035 4.1.1
+	buf := make([]byte, 512)
+	for {
+		n, client, err := conn.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		if n > 3 {
+			buf[2] |= response
+			buf[3] = buf[3]&^0xf | nameError
+			_, _ = conn.WriteTo(buf[:n], client)
+		}
+	}
 }
 
 // keepLog appends what reaches /dev/log to maillog, as syslogd does.
