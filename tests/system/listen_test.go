@@ -46,7 +46,7 @@ func talk(addr, begin string, lines ...string) (replies []string, err error) {
 		return nil, err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	if _, err := conn.Write([]byte(begin)); err != nil {
 		return nil, err
 	}
