@@ -45,6 +45,7 @@ func TestParseAuth(t *testing.T) {
 		{"required, but not", nil, environ.List{"REQUIRE_AUTH=0"}, "", false, "", "", ""},
 		{"required by name", []string{check, "true"}, environ.List{"REQUIRE_AUTH=1"}, "LOGIN PLAIN", true, check + " true", check + " true", ""},
 		{"host in front", []string{"mx.example", check, "/bin/true"}, nil, "LOGIN PLAIN CRAM-MD5", false, check + " /bin/true", check + " /bin/true", "mx.example"},
+		{"checker by PATH", []string{"checkpassword", check}, nil, "LOGIN PLAIN", false, "checkpassword " + check, "checkpassword " + check, ""},
 		{"two checkers", []string{"/q/smtp_auth", "/q/true", "/q/cmd5checkpw", "/q/true"}, environ.List{"SMTPAUTH=1"}, "LOGIN PLAIN CRAM-MD5", false, "/q/smtp_auth /q/true", "/q/cmd5checkpw /q/true", ""},
 		{"two checkers by PATH", []string{"smtp_auth", "true", "cmd5checkpw", "true"}, nil, "LOGIN PLAIN CRAM-MD5", false, "smtp_auth true", "cmd5checkpw true", ""},
 		{"checker with options", []string{"/q/check", "-s", "smtp", "--", "true"}, nil, "LOGIN PLAIN", false, "/q/check -s smtp -- true", "/q/check -s smtp -- true", ""},
