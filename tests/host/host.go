@@ -44,7 +44,7 @@ func LayOut(home, binDir string) error {
 	if err := os.Chmod(home, 0o755); err != nil {
 		return err
 	}
-	if err := layout.Private(home, home, layout.Sources{Bin: binDir}); err != nil {
+	if err := layout.Install(home, home, layout.Sources{Bin: binDir}, layout.Caller().Chown); err != nil {
 		return err
 	}
 	for name, text := range map[string]string{
