@@ -136,6 +136,12 @@ func (h *Host) Start(logFile string, args ...string) error {
 		return err
 	}
 	defer out.Close()
+	return h.StartTo(out, args...)
+}
+
+// StartTo is Start with an open file for the log, which may be one that this
+// uid could not open, as a terminal is after a change of it.
+func (h *Host) StartTo(out *os.File, args ...string) error {
 	h.send = h.Command(append([]string{"qmail-start"}, args...)...)
 	h.send.Stdout = out
 	h.send.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is not for it
