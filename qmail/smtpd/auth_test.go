@@ -149,7 +149,7 @@ func TestCheckerProtocol(t *testing.T) {
 		want     string // {C} is the challenge
 	}{
 		{"password", []string{check}, "SMTPAUTH=", "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", "joe\x00secret\x00"},
-		{"host in front", []string{"mx.example", check}, "SMTPAUTH=", "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", "joe\x00secret\x00\x00"},
+		{"host in front", []string{"mx.example", check, "true"}, "SMTPAUTH=", "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", "joe\x00secret\x00\x00"},
 		{"CRAM-MD5", []string{check}, "SMTPAUTH=cram", "AUTH CRAM-MD5\r\nam9lIDAxMjM=\r\n", "joe\x000123\x00<"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
