@@ -111,6 +111,22 @@ func TestReaper(t *testing.T) {
 	}
 }
 
+// A delivery whose end nobody knows must not count as done.
+func TestReaperOfALostChild(t *testing.T) {
+	reaper := NewReaper()
+	cmd := shell("exit 0")
+	pid, err := cmd.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Wait(pid); err != nil {
+		t.Fatal(err)
+	}
+	if end := reaper.Wait(pid); !end.Signaled() {
+		t.Errorf("ended with %v, want a crash", end)
+	}
+}
+
 // limited is a program that is linked with the entry point of package limits
 // and runs a shell command: by Start, or with "exec" by Exec.
 const limited = `package main

@@ -27,6 +27,10 @@ func NewReaper() *Reaper {
 	return r
 }
 
+// lost is the end of a child that somebody else has waited for: nobody must
+// take that for success.
+const lost = syscall.WaitStatus(syscall.SIGKILL)
+
 // Wait waits for the process pid, a child that nobody else waits for.
 func (r *Reaper) Wait(pid int) syscall.WaitStatus {
 	end := make(chan syscall.WaitStatus, 1)
@@ -44,7 +48,10 @@ func (r *Reaper) collect() {
 	for pid, end := range r.waiting {
 		var status syscall.WaitStatus
 		n, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
-		if n == pid || err == syscall.ECHILD {
+		if err == syscall.ECHILD {
+			n, status = pid, lost
+		}
+		if n == pid {
 			delete(r.waiting, pid)
 			end <- status
 		}

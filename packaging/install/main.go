@@ -1,12 +1,12 @@
 // Install puts the programs into a qmail home and creates what is missing of
 // it, with qmail's owners and modes; or it checks a home.
 //
-// Synopsis: install [-destdir DIR] [-home DIR] [-man DIR] [-doc DIR] [-private | -check [-queue-only]] BINDIR
+// Synopsis: install [-destdir DIR] [-home DIR] [-man DIR] [-doc DIR] [-private] [-check [-queue-only]] BINDIR
 //
 // BINDIR holds the built programs. The home, /var/qmail by default, is laid
 // out below destdir. Files of the queue, control files and users/ are left
-// alone. As root the qmail accounts must exist; otherwise, and
-// with -private, everything belongs to the caller. With -check nothing is changed, and each
+// alone. As root the qmail accounts must exist; otherwise, and with -private,
+// everything belongs to the caller. With -check nothing is changed, and each
 // thing that is missing or has a wrong owner, mode or type is a line on
 // standard output. Exit codes: 0 if everything is in place; 1 if not; 2 for
 // wrong usage.
@@ -39,10 +39,16 @@ func main() {
 	from.Bin = flag.Arg(0)
 	dest := filepath.Join(*destdir, *root)
 	var err error
-	if *check {
-		err = inspect(*root, dest, from, *queueOnly)
-	} else {
-		err = install(*root, dest, from, *private || os.Geteuid() != 0)
+	accounts := layout.Caller()
+	if !*private && os.Geteuid() == 0 {
+		accounts, err = layout.FindAccounts()
+	}
+	switch {
+	case err != nil:
+	case *check:
+		err = inspect(*root, dest, from, *queueOnly, accounts)
+	default:
+		err = layout.Install(*root, dest, from, accounts.Chown)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "install: fatal:", err)
@@ -50,24 +56,9 @@ func main() {
 	}
 }
 
-func install(home, dest string, from layout.Sources, private bool) error {
-	if private {
-		return layout.Private(home, dest, from)
-	}
-	accounts, err := layout.FindAccounts()
-	if err != nil {
-		return err
-	}
-	return layout.Install(home, dest, from, accounts.Chown)
-}
-
-func inspect(home, dest string, from layout.Sources, queueOnly bool) error {
-	accounts, err := layout.FindAccounts()
-	if err != nil {
-		return err
-	}
+func inspect(home, dest string, from layout.Sources, queueOnly bool, accounts layout.Accounts) error {
 	differences := 0
-	err = layout.Check(home, dest, from, queueOnly, accounts, func(line string) {
+	err := layout.Check(home, dest, from, queueOnly, accounts, func(line string) {
 		differences++
 		fmt.Println("instcheck: warning:", line)
 	})

@@ -31,14 +31,15 @@ func (e entry) check(path string, accounts Accounts, warn func(line string)) {
 		return
 	}
 	st := info.Sys().(*syscall.Stat_t)
-	if st.Uid != accounts.users[e.owner.User] {
+	user, group := accounts.owns(st, e.owner)
+	if !user {
 		warn(path + " has wrong owner")
 	}
-	if st.Gid != accounts.groups[e.owner.Group] {
+	if !group {
 		warn(path + " has wrong group")
 	}
 	const permissions = os.ModePerm | os.ModeSetuid | os.ModeSetgid | os.ModeSticky
-	if info.Mode()&permissions != e.mode {
+	if info.Mode()&permissions != accounts.mode(e.mode) {
 		warn(path + " has wrong permissions")
 	}
 	if st.Mode&syscall.S_IFMT != e.kind {

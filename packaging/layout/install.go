@@ -13,13 +13,6 @@ import (
 // Chown gives a file its owner and mode.
 type Chown func(path string, owner Owner, mode os.FileMode) error
 
-// Private lays out a home in the folder dest that belongs to the caller alone.
-func Private(home, dest string, from Sources) error {
-	return Install(home, dest, from, func(path string, _ Owner, mode os.FileMode) error {
-		return os.Chmod(path, mode&^os.ModeSetuid|0o600)
-	})
-}
-
 // Install lays out a home in the folder dest, or brings the one there up to
 // date: files are replaced by rename, so that running programs are not
 // disturbed and no moment is without one; the queue, control files and users/

@@ -37,7 +37,7 @@ var installed = map[string]struct {
 // accounts gives each account a number of its own where the caller may set
 // owners, and the caller's where not.
 func accounts() Accounts {
-	a := Accounts{map[string]uint32{}, map[string]uint32{}}
+	a := Accounts{users: map[string]uint32{}, groups: map[string]uint32{}}
 	for i, name := range []string{"root", "alias", "qmaild", "qmaill", "qmailp", "qmailq", "qmailr", "qmails"} {
 		a.users[name] = uint32(os.Getuid())
 		if os.Getuid() == 0 && i > 0 {
@@ -260,5 +260,31 @@ func TestCheck(t *testing.T) {
 				t.Errorf("no %q in %q", line, lines)
 			}
 		}
+	}
+}
+
+// A home of one user's is checked as one: he has made it without accounts.
+func TestCheckOfAPrivateHome(t *testing.T) {
+	dest, mine := t.TempDir(), Caller()
+	if err := Install("/home/joe/qmail", dest, Sources{}, mine.Chown); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	check := func() {
+		t.Helper()
+		lines = nil
+		if err := Check("/home/joe/qmail", dest, Sources{}, false, mine, func(line string) { lines = append(lines, line) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if check(); len(lines) > 0 {
+		t.Errorf("a fresh home: %q", lines)
+	}
+	trigger := filepath.Join(dest, "queue/lock/trigger")
+	if err := os.Chmod(trigger, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if check(); !slices.Equal(lines, []string{trigger + " has wrong permissions"}) {
+		t.Errorf("got %q", lines)
 	}
 }

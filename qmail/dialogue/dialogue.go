@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// maxLine is how many bytes are kept of a command.
-const maxLine = 1 << 20
+// maxLine is how many bytes are kept of a command. A process may serve a
+// thousand clients.
+const maxLine = 1 << 17
 
 // Dialogue is a conversation over a connection.
 type Dialogue struct {

@@ -160,3 +160,15 @@ func FuzzCommand(f *testing.F) {
 		}
 	})
 }
+
+// TestLongLine: what is beyond the limit is read and does not count.
+func TestLongLine(t *testing.T) {
+	c := &conversation{Reader: strings.NewReader("NOOP " + strings.Repeat("x", 10*maxLine) + "\r\nQUIT\r\n")}
+	d := New(c)
+	if _, arg, err := d.Command(); err != nil || len(arg) < maxLine-len("NOOP ") || len(arg) > 2*maxLine {
+		t.Errorf("got %d bytes, %v", len(arg), err)
+	}
+	if name, _, err := d.Command(); err != nil || name != "QUIT" {
+		t.Errorf("behind it: %q, %v", name, err)
+	}
+}

@@ -195,11 +195,12 @@ func (s *Server) accept(l *socket.Listener, busy string, handle func(*Conn)) {
 					return
 				}
 			}
-			if !s.enterFrom(remote.Addr()) {
+			from := network(remote.Addr())
+			if !s.enterFrom(from) {
 				refuse(conn, busy)
 				return
 			}
-			defer s.leaveFrom(remote.Addr())
+			defer s.leaveFrom(from)
 			s.serve(conn, local, remote, handle)
 		}()
 	}
@@ -244,6 +245,16 @@ func (s *Server) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.total--
+}
+
+// network is what counts as one address: for IPv6 all of a /64, of which every
+// client has at least one to itself.
+func network(ip netip.Addr) netip.Addr {
+	const prefix = 64
+	if ip.Is4() || ip.Is4In6() {
+		return ip
+	}
+	return netip.PrefixFrom(ip.WithZone(""), prefix).Masked().Addr()
 }
 
 // enterFrom counts in a connection of an address, unless it has as many as it

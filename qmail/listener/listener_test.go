@@ -2,6 +2,7 @@ package listener
 
 import (
 	"bytes"
+	"net/netip"
 	"os"
 	"testing"
 
@@ -90,4 +91,17 @@ func FuzzProxy(f *testing.F) {
 func FuzzRule(f *testing.F) {
 	f.Add([]byte("+A=b\x00D"))
 	f.Fuzz(func(t *testing.T, data []byte) { parseRule(data) })
+}
+
+func TestNetwork(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.1":            "192.0.2.1",
+		"::ffff:192.0.2.1":     "::ffff:192.0.2.1",
+		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::",
+		"fe80::1%eth0":         "fe80::",
+	} {
+		if got := network(netip.MustParseAddr(addr)); got != netip.MustParseAddr(want) {
+			t.Errorf("%s counts as %s, want %s", addr, got, want)
+		}
+	}
 }

@@ -56,7 +56,7 @@ const wrapper = "#!/bin/sh\nexec \"$0.moved\" \"$@\"\n"
 func fake(t *testing.T, b builds) *Host {
 	t.Helper()
 	h := &Host{Home: "/var/qmail", Root: t.TempDir(), From: t.TempDir()}
-	if err := layout.Private(h.Home, h.home(), layout.Sources{}); err != nil {
+	if err := layout.Install(h.Home, h.home(), layout.Sources{}, layout.Caller().Chown); err != nil {
 		t.Fatal(err)
 	}
 	theirs, ours := content(t, b.theirs), content(t, b.ours)

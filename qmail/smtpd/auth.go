@@ -85,14 +85,16 @@ func ParseAuth(operands []string, lookup func(name string) (string, bool)) Auth 
 }
 
 // parseOperands reports whether their form is one that goes with both kinds
-// of mechanisms.
+// of mechanisms. Of two operands the first is the checker, whatever it is
+// called: with a host in front nothing but the program behind the checker
+// would be left to ask, and /bin/true lets everybody in.
 func (a *Auth) parseOperands(operands []string) (both bool) {
 	isTrue := func(i int) bool { return filepath.Base(operands[i]) == "true" }
 	switch {
 	case len(operands) == 4 && isTrue(1) && isTrue(3):
 		a.plain, a.cram = operands[:2], operands[2:]
 		return true
-	case len(operands) > 1 && !strings.Contains(operands[0], "/") && isExecutable(operands[1]):
+	case len(operands) > 2 && !strings.Contains(operands[0], "/") && isExecutable(operands[1]):
 		a.host, a.padded = operands[0], true
 		a.plain, a.cram = operands[1:], operands[1:]
 		return true

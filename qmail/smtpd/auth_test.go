@@ -45,6 +45,7 @@ func TestParseAuth(t *testing.T) {
 		{"required, but not", nil, environ.List{"REQUIRE_AUTH=0"}, "", false, "", "", ""},
 		{"required by name", []string{check, "true"}, environ.List{"REQUIRE_AUTH=1"}, "LOGIN PLAIN", true, check + " true", check + " true", ""},
 		{"host in front", []string{"mx.example", check, "/bin/true"}, nil, "LOGIN PLAIN CRAM-MD5", false, check + " /bin/true", check + " /bin/true", "mx.example"},
+		{"checker by PATH", []string{"checkpassword", check}, nil, "LOGIN PLAIN", false, "checkpassword " + check, "checkpassword " + check, ""},
 		{"two checkers", []string{"/q/smtp_auth", "/q/true", "/q/cmd5checkpw", "/q/true"}, environ.List{"SMTPAUTH=1"}, "LOGIN PLAIN CRAM-MD5", false, "/q/smtp_auth /q/true", "/q/cmd5checkpw /q/true", ""},
 		{"two checkers by PATH", []string{"smtp_auth", "true", "cmd5checkpw", "true"}, nil, "LOGIN PLAIN CRAM-MD5", false, "smtp_auth true", "cmd5checkpw true", ""},
 		{"checker with options", []string{"/q/check", "-s", "smtp", "--", "true"}, nil, "LOGIN PLAIN", false, "/q/check -s smtp -- true", "/q/check -s smtp -- true", ""},
@@ -148,7 +149,7 @@ func TestCheckerProtocol(t *testing.T) {
 		want     string // {C} is the challenge
 	}{
 		{"password", []string{check}, "SMTPAUTH=", "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", "joe\x00secret\x00"},
-		{"host in front", []string{"mx.example", check}, "SMTPAUTH=", "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", "joe\x00secret\x00\x00"},
+		{"host in front", []string{"mx.example", check, "true"}, "SMTPAUTH=", "AUTH PLAIN AGpvZQBzZWNyZXQ=\r\n", "joe\x00secret\x00\x00"},
 		{"CRAM-MD5", []string{check}, "SMTPAUTH=cram", "AUTH CRAM-MD5\r\nam9lIDAxMjM=\r\n", "joe\x000123\x00<"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

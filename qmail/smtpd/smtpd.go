@@ -28,6 +28,7 @@ const (
 	replyHelp      = "214 notqmail home page: https://notqmail.org"
 	replyGoAhead   = "354 go ahead"
 	replyControls  = "421 unable to read controls (#4.3.0)"
+	replyNoMemory  = "421 out of memory (#4.3.0)"
 	replyAddresses = "421 unable to figure out my IP addresses (#4.3.0)"
 	replyTimeout   = "451 timeout (#4.4.2)"
 	replyBareLF    = "451 See https://cr.yp.to/docs/smtplf.html."
@@ -44,8 +45,9 @@ const (
 
 // Limits of the dialogue.
 const (
-	maxAddress = 899 // bytes
-	maxHops    = 100 // Received and Delivered-To fields
+	maxAddress  = 899     // bytes
+	maxEnvelope = 4 << 20 // bytes of recipients, who are all kept; qmail's softlimit ends it sooner
+	maxHops     = 100     // Received and Delivered-To fields
 )
 
 // Config is what qmail-smtpd reads from the control directory; it is shared
@@ -153,6 +155,7 @@ type Session struct {
 	extended bool // SMTPUTF8 is asked for
 	inMail   bool
 	toQueue  []string // recipients
+	envelope int      // bytes of them
 	header   string   // what filters put below the Received field
 }
 
@@ -371,7 +374,7 @@ func (s *Session) mail(arg string) error {
 		return nil
 	}
 	s.inMail = false
-	s.sender, s.toQueue, s.header, s.excused = addr, nil, "", false
+	s.sender, s.toQueue, s.envelope, s.header, s.excused = addr, nil, 0, "", false
 	t := s.transaction()
 	v := s.filters.Mail(t)
 	if refused, err := s.answered(v); refused {
@@ -466,6 +469,10 @@ func (s *Session) rcpt(arg string) error {
 		addr += s.peer.RelayClient
 	case !allowed && !v.Admit:
 		return s.refuse(s.noGateway())
+	}
+	if s.envelope += len(addr); s.envelope > maxEnvelope {
+		s.Reply(replyNoMemory)
+		return &stop{Lost}
 	}
 	s.toQueue = append(s.toQueue, addr)
 	s.Reply(replyOK)

@@ -258,3 +258,14 @@ func FuzzBody(f *testing.F) {
 type stored struct{ bytes.Buffer }
 
 func (*stored) Fail() {}
+
+// TestTooManyRecipients: what a client makes us keep ends somewhere.
+func TestTooManyRecipients(t *testing.T) {
+	const fit = maxEnvelope / maxAddress
+	rcpt := "RCPT TO:<" + strings.Repeat("x", maxAddress-len("@here.example")) + "@here.example>\r\n"
+	replies, end := talk(testConfig(t), stranger, "MAIL FROM:<>\r\n"+strings.Repeat(rcpt, fit)+
+		"MAIL FROM:<>\r\n"+strings.Repeat(rcpt, fit+1)+"NOOP\r\n")
+	if n := strings.Count(replies, "250 ok\r\n"); n != 2*(fit+1) || !strings.HasSuffix(replies, "\r\n"+replyNoMemory+"\r\n") || end != Lost {
+		t.Errorf("%d recipients and senders taken, want %d; the end is %v", n, 2*(fit+1), end)
+	}
+}

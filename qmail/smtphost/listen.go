@@ -29,7 +29,7 @@ const failed = 111
 //	-l address:port  listen there; may be given several times
 //	-x rules.cdb     who may connect, with which RELAYCLIENT and DATABYTES (tcprules(1))
 //	-c max           connections at a time (1000)
-//	-C max           connections at a time of one address (50)
+//	-C max           connections at a time of one address, or IPv6 /64 (50)
 //	-p               every connection begins with a PROXY line, version 1
 //	-H               do not look up clients' names
 //

@@ -72,9 +72,23 @@ func (h *Host) mustBeWhole(args []string) bool {
 	if !ext.Available(home.Dir()) {
 		return false
 	}
-	_, fromFirstByte := os.LookupEnv("SMTPS")
 	listens := len(args) > 1 && strings.HasPrefix(args[1], "-l")
-	return fromFirstByte || listens || filter.NeedsLibraries(home.Dir(), os.LookupEnv)
+	return fromFirstByte(os.Environ()) || listens || filter.NeedsLibraries(home.Dir(), os.LookupEnv)
+}
+
+// smtpsPort is where clients begin with TLS (RFC 8314 3.3).
+const smtpsPort = "465"
+
+// fromFirstByte reports whether TLS begins with the connection: SMTPS is set,
+// or the client came to the port for that and no sslserver, which would say so
+// in SSLLOCALPORT, has done it already.
+func fromFirstByte(env environ.List) bool {
+	if _, ok := env.Lookup("SMTPS"); ok {
+		return true
+	}
+	_, done := env.Lookup("SSLLOCALPORT")
+	port, _ := env.Lookup("TCPLOCALPORT")
+	return port == smtpsPort && !done
 }
 
 // hasCertificate reports whether there is anything to begin TLS with.
@@ -105,7 +119,7 @@ func (h *Host) session(config *smtpd.Config, auth smtpd.Auth, env environ.List, 
 	}
 	if security := h.security(env); security != nil {
 		s.UseTLS(security)
-		_, s.fromFirstByte = env.Lookup("SMTPS")
+		s.fromFirstByte = fromFirstByte(env)
 	}
 	s.Filter(h.filters(env))
 	return s

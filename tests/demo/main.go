@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -107,6 +108,8 @@ func confined(home string, keepRunning bool) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Dir = home
 	cmd.Env = append(os.Environ(), stageVariable+"="+home)
+	// Ctrl-C is for the copy; we outlive it and tidy up.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	return cmd.Run()
 }
 

@@ -22,7 +22,12 @@ type stage struct {
 
 // show runs the whole demonstration in a home that is laid out.
 func show(home string) error {
-	s, err := begin(home, filepath.Join(home, "log"))
+	log, err := os.Create(filepath.Join(home, "log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s, err := begin(home, log)
 	if err != nil {
 		return err
 	}
@@ -40,13 +45,17 @@ func show(home string) error {
 
 // serve keeps the system running in the foreground.
 func serve(home string) error {
-	s, err := begin(home, "/dev/stdout")
+	s, err := begin(home, os.Stdout)
 	if err != nil {
 		return err
 	}
 	defer s.remote.Stop()
-	fmt.Printf("qmail home: %s\ntry:  echo hello | REQMAIL_HOME=%s %s/bin/qmail-inject %s@%s\nCtrl-C ends it.\n",
-		home, home, home, host.User, host.Name)
+	as := ""
+	if os.Getuid() == unprivileged { // root's mail would want qmail's accounts
+		as = fmt.Sprintf("setpriv --reuid %d --regid %[1]d --keep-groups ", unprivileged)
+	}
+	fmt.Printf("qmail home: %s\ntry:  echo hello | REQMAIL_HOME=%s %s%s/bin/qmail-inject %s@%s\nCtrl-C ends it.\n",
+		home, home, as, home, host.User, host.Name)
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM)
 	<-interrupted
@@ -54,7 +63,7 @@ func serve(home string) error {
 }
 
 // begin starts the remote host and the mail system.
-func begin(home, log string) (*stage, error) {
+func begin(home string, log *os.File) (*stage, error) {
 	s := &stage{host: host.New(home)}
 	if err := s.host.AddMailbox(); err != nil {
 		return nil, err
@@ -67,7 +76,7 @@ func begin(home, log string) (*stage, error) {
 	if err := s.host.Control("smtproutes", route); err != nil {
 		return nil, err
 	}
-	return s, s.host.Start(log, "./Maildir/")
+	return s, s.host.StartTo(log, "./Maildir/")
 }
 
 func (s *stage) local() error {

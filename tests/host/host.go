@@ -44,7 +44,7 @@ func LayOut(home, binDir string) error {
 	if err := os.Chmod(home, 0o755); err != nil {
 		return err
 	}
-	if err := layout.Private(home, home, layout.Sources{Bin: binDir}); err != nil {
+	if err := layout.Install(home, home, layout.Sources{Bin: binDir}, layout.Caller().Chown); err != nil {
 		return err
 	}
 	for name, text := range map[string]string{
@@ -136,6 +136,12 @@ func (h *Host) Start(logFile string, args ...string) error {
 		return err
 	}
 	defer out.Close()
+	return h.StartTo(out, args...)
+}
+
+// StartTo is Start with an open file for the log, which may be one that this
+// uid could not open, as a terminal is after a change of it.
+func (h *Host) StartTo(out *os.File, args ...string) error {
 	h.send = h.Command(append([]string{"qmail-start"}, args...)...)
 	h.send.Stdout = out
 	h.send.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is not for it
