@@ -2,7 +2,6 @@ package send
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -10,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/reqmail/reqmail/compat/jsonl"
 	"github.com/reqmail/reqmail/compat/maillog"
 	"github.com/reqmail/reqmail/compat/steer"
 	"github.com/reqmail/reqmail/qmail/roster"
@@ -51,7 +51,7 @@ func (s *Scheduler) converse(c *steer.Conn) {
 	for {
 		r, err := c.Receive()
 		if err != nil {
-			if badJSON(err) {
+			if _, ok := errors.AsType[*jsonl.Error](err); ok {
 				_ = c.Send(steer.Answer{Done: true, Error: "request is not understood"})
 			}
 			return
@@ -71,12 +71,6 @@ func (s *Scheduler) converse(c *steer.Conn) {
 			return
 		}
 	}
-}
-
-func badJSON(err error) bool {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	return errors.As(err, &syntax) || errors.As(err, &kind)
 }
 
 // ask answers one request: it sends all lines but the last, which it returns.
