@@ -193,13 +193,13 @@ func (s *Scheduler) tellMessage(c *steer.Conn, r *steer.Request) (steer.Answer, 
 }
 
 func (s *Scheduler) tellLive(c *steer.Conn, _ *steer.Request) (steer.Answer, error) {
-	var live []steer.Delivery
+	var live []*steer.Delivery
 	if !s.steer.in(func() { live = s.live() }) {
 		return steer.Answer{}, errLeaving
 	}
-	slices.SortFunc(live, func(a, b steer.Delivery) int { return cmp.Compare(a.Number, b.Number) })
-	for i := range live {
-		if err := c.Send(steer.Answer{Delivery: &live[i]}); err != nil {
+	slices.SortFunc(live, func(a, b *steer.Delivery) int { return cmp.Compare(a.Number, b.Number) })
+	for _, d := range live {
+		if err := c.Send(steer.Answer{Delivery: d}); err != nil {
 			return steer.Answer{}, io.ErrClosedPipe
 		}
 	}
@@ -207,13 +207,13 @@ func (s *Scheduler) tellLive(c *steer.Conn, _ *steer.Request) (steer.Answer, err
 }
 
 // live tells the deliveries under way.
-func (s *Scheduler) live() (live []steer.Delivery) {
+func (s *Scheduler) live() (live []*steer.Delivery) {
 	for _, sp := range s.spawners {
 		for slot, d := range sp.slots {
 			if d == nil {
 				continue
 			}
-			told := steer.Delivery{
+			told := &steer.Delivery{
 				Name: steer.Name{ID: uint64(d.job.id), Birth: d.job.life.birth}, Number: d.number,
 				Channel: sp.channel.String(), Sender: d.job.sender, Recipient: d.recipient, Since: d.since,
 				Phase: steer.PhaseRunning,
