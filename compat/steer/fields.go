@@ -53,9 +53,9 @@ func (r *Result) Fields(f *jsonl.Fields) {
 }
 
 // Fields names the fields on the wire.
-func (x *Failure) Fields(f *jsonl.Fields) {
-	x.Name.Fields(f)
-	jsonl.String(f, "reason", &x.Reason, jsonl.Always)
+func (f *Failure) Fields(to *jsonl.Fields) {
+	f.Name.Fields(to)
+	jsonl.String(to, "reason", &f.Reason, jsonl.Always)
 }
 
 // Fields names the fields on the wire.
@@ -121,21 +121,21 @@ func (d *Delivery) Fields(f *jsonl.Fields) {
 }
 
 // Fields names the fields on the wire.
-func (m *Filter) Fields(f *jsonl.Fields) {
-	jsonl.Uints(f, "ids", &m.IDs)
-	jsonl.String(f, "sender", &m.Sender, jsonl.IfSet)
-	jsonl.String(f, "recipient", &m.Recipient, jsonl.IfSet)
-	jsonl.String(f, "domain", &m.Domain, jsonl.IfSet)
-	jsonl.String(f, "status", &m.Status, jsonl.IfSet)
-	jsonl.String(f, "channel", &m.Channel, jsonl.IfSet)
-	jsonl.Strings(f, "states", &m.States)
-	jsonl.String(f, "area", &m.Area, jsonl.IfSet)
-	jsonl.Int(f, "minAge", &m.MinAge, jsonl.IfSet)
-	jsonl.Int(f, "maxAge", &m.MaxAge, jsonl.IfSet)
-	jsonl.Int(f, "minSize", &m.MinSize, jsonl.IfSet)
-	jsonl.Int(f, "maxSize", &m.MaxSize, jsonl.IfSet)
-	jsonl.Int(f, "minTries", &m.MinTries, jsonl.IfSet)
-	jsonl.Int(f, "maxTries", &m.MaxTries, jsonl.IfSet)
+func (f *Filter) Fields(to *jsonl.Fields) {
+	jsonl.Uints(to, "ids", &f.IDs)
+	jsonl.String(to, "sender", &f.Sender, jsonl.IfSet)
+	jsonl.String(to, "recipient", &f.Recipient, jsonl.IfSet)
+	jsonl.String(to, "domain", &f.Domain, jsonl.IfSet)
+	jsonl.String(to, "status", &f.Status, jsonl.IfSet)
+	jsonl.String(to, "channel", &f.Channel, jsonl.IfSet)
+	jsonl.Strings(to, "states", &f.States)
+	jsonl.String(to, "area", &f.Area, jsonl.IfSet)
+	jsonl.Int(to, "minAge", &f.MinAge, jsonl.IfSet)
+	jsonl.Int(to, "maxAge", &f.MaxAge, jsonl.IfSet)
+	jsonl.Int(to, "minSize", &f.MinSize, jsonl.IfSet)
+	jsonl.Int(to, "maxSize", &f.MaxSize, jsonl.IfSet)
+	jsonl.Int(to, "minTries", &f.MinTries, jsonl.IfSet)
+	jsonl.Int(to, "maxTries", &f.MaxTries, jsonl.IfSet)
 }
 
 // Fields names the fields on the wire.
