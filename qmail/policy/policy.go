@@ -208,7 +208,7 @@ func parseAction(word string) (r Rule, err error) {
 }
 
 // timeOfDay returns what has passed since midnight at HH:MM. Package time's
-// Parse and what it needs are 40 KB of program.
+// Parse would add what qmail-send's small memory has no room for.
 func timeOfDay(s string) (time.Duration, error) {
 	hours, minutes, _ := strings.Cut(s, ":")
 	h, hoursErr := strconv.ParseUint(hours, 10, 8)
