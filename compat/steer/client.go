@@ -74,7 +74,7 @@ func (e *Error) Error() string { return e.Text }
 // which may be nil; it returns the last line. An error of each, or one of the
 // conversation, leaves the client fit for nothing but Close.
 func (c *Client) ask(r Request, each func(Answer) error) (Answer, error) {
-	err := c.lines.write(r)
+	err := c.lines.write(&r)
 	if err == nil {
 		err = c.lines.flush()
 	}

@@ -2,12 +2,13 @@ package steer
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/reqmail/reqmail/compat/jsonl"
 )
 
 // patience is how long a read or write waits for the other side. A client
@@ -25,6 +26,7 @@ type lines struct {
 	file *os.File
 	in   *bufio.Reader
 	out  *bufio.Writer
+	line []byte // the last one written
 }
 
 func newLines(file *os.File) *lines {
@@ -55,7 +57,7 @@ func (t timed) Write(p []byte) (int, error) {
 }
 
 // read reads a line of at most limit bytes into v; io.EOF if there is none.
-func (l *lines) read(limit int, v any) error {
+func (l *lines) read(limit int, v jsonl.Object) error {
 	var line []byte
 	for {
 		part, err := l.in.ReadSlice('\n')
@@ -64,7 +66,7 @@ func (l *lines) read(limit int, v any) error {
 			return errTooLong
 		}
 		if err == nil {
-			return json.Unmarshal(line, v)
+			return jsonl.Decode(line, v)
 		}
 		if err != bufio.ErrBufferFull {
 			if err == io.EOF && len(line) > 0 {
@@ -76,15 +78,10 @@ func (l *lines) read(limit int, v any) error {
 }
 
 // write buffers a line; flush sends what is buffered.
-func (l *lines) write(v any) error {
-	line, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	if _, err := l.out.Write(append(line, '\n')); err != nil {
-		return err
-	}
-	return nil
+func (l *lines) write(v jsonl.Object) error {
+	l.line = append(jsonl.Append(l.line[:0], v), '\n')
+	_, err := l.out.Write(l.line)
+	return err
 }
 
 func (l *lines) flush() error { return l.out.Flush() }
@@ -171,7 +168,7 @@ func (c *Conn) Receive() (*Request, error) {
 // Send sends a line of an answer; they go out when there are enough, and with
 // the last one.
 func (c *Conn) Send(a Answer) error {
-	if err := c.lines.write(a); err != nil {
+	if err := c.lines.write(&a); err != nil {
 		return err
 	}
 	if a.Done {

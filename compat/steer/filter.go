@@ -3,9 +3,9 @@ package steer
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -44,11 +44,11 @@ func (f *Filter) Check() error {
 		return errors.New("too many message numbers")
 	}
 	if f.Channel != "" && f.Channel != Local && f.Channel != Remote {
-		return fmt.Errorf("channel is local or remote, not %q", f.Channel)
+		return errors.New("channel is local or remote, not " + strconv.Quote(f.Channel))
 	}
 	for _, s := range f.States {
 		if !slices.Contains(States(), s) {
-			return fmt.Errorf("unknown state %q", s)
+			return errors.New("unknown state " + strconv.Quote(string(s)))
 		}
 	}
 	for _, span := range []struct {
@@ -56,7 +56,8 @@ func (f *Filter) Check() error {
 		min, max int64
 	}{{"age", f.MinAge, f.MaxAge}, {"size", f.MinSize, f.MaxSize}, {"tries", int64(f.MinTries), int64(f.MaxTries)}} {
 		if span.min < 0 || span.max < 0 || span.max != 0 && span.min > span.max {
-			return fmt.Errorf("impossible %s: from %d to %d", span.name, span.min, span.max)
+			return errors.New("impossible " + span.name + ": from " + strconv.FormatInt(span.min, 10) +
+				" to " + strconv.FormatInt(span.max, 10))
 		}
 	}
 	return nil
@@ -189,7 +190,7 @@ func (r *Rule) Check() error {
 	case set != 1:
 		return errors.New("one of destination, sender domain and channel is needed")
 	case r.Channel != "" && r.Channel != Local && r.Channel != Remote:
-		return fmt.Errorf("channel is local or remote, not %q", r.Channel)
+		return errors.New("channel is local or remote, not " + strconv.Quote(r.Channel))
 	case r.Channel != "" && r.Verb == BounceRule:
 		return errors.New("a whole channel can be suspended, not bounced")
 	case len(r.Reason) > MaxReason:
@@ -219,7 +220,7 @@ func Sorts() []Sort { return []Sort{ByNext, ByAge, BySize, ByTries, ByID, BySend
 // Check returns why an order makes no sense.
 func (s Sort) Check() error {
 	if key := s.key(); !slices.Contains(Sorts(), key) {
-		return fmt.Errorf("unknown sort key %q", string(key))
+		return errors.New("unknown sort key " + strconv.Quote(string(key)))
 	}
 	return nil
 }

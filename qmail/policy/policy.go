@@ -200,15 +200,23 @@ func parseAction(word string) (r Rule, err error) {
 	case Archive:
 		r.User, err = wordOr(argument, given, Archived)
 	case Postpone:
-		at, parseErr := time.Parse("15:04", argument)
-		if parseErr != nil {
-			err = errors.New("postpone needs a time of day: postpone:HH:MM")
-		}
-		r.At = time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute
+		r.At, err = timeOfDay(argument)
 	default:
 		err = errors.New("unknown action " + strconv.Quote(name))
 	}
 	return r, err
+}
+
+// timeOfDay returns what has passed since midnight at HH:MM. Package time's
+// Parse would add what qmail-send's small memory has no room for.
+func timeOfDay(s string) (time.Duration, error) {
+	hours, minutes, _ := strings.Cut(s, ":")
+	h, hoursErr := strconv.ParseUint(hours, 10, 8)
+	m, minutesErr := strconv.ParseUint(minutes, 10, 8)
+	if hoursErr != nil || minutesErr != nil || len(hours) > 2 || len(minutes) != 2 || h > 23 || m > 59 {
+		return 0, errors.New("postpone needs a time of day: postpone:HH:MM")
+	}
+	return time.Duration(h)*time.Hour + time.Duration(m)*time.Minute, nil
 }
 
 // wordOr returns an argument, which must be a plain word, or its default.

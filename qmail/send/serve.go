@@ -2,7 +2,6 @@ package send
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -10,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/reqmail/reqmail/compat/jsonl"
 	"github.com/reqmail/reqmail/compat/maillog"
 	"github.com/reqmail/reqmail/compat/steer"
 	"github.com/reqmail/reqmail/qmail/roster"
@@ -51,7 +51,7 @@ func (s *Scheduler) converse(c *steer.Conn) {
 	for {
 		r, err := c.Receive()
 		if err != nil {
-			if badJSON(err) {
+			if _, ok := errors.AsType[*jsonl.Error](err); ok {
 				_ = c.Send(steer.Answer{Done: true, Error: "request is not understood"})
 			}
 			return
@@ -71,12 +71,6 @@ func (s *Scheduler) converse(c *steer.Conn) {
 			return
 		}
 	}
-}
-
-func badJSON(err error) bool {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	return errors.As(err, &syntax) || errors.As(err, &kind)
 }
 
 // ask answers one request: it sends all lines but the last, which it returns.
@@ -199,13 +193,13 @@ func (s *Scheduler) tellMessage(c *steer.Conn, r *steer.Request) (steer.Answer, 
 }
 
 func (s *Scheduler) tellLive(c *steer.Conn, _ *steer.Request) (steer.Answer, error) {
-	var live []steer.Delivery
+	var live []*steer.Delivery
 	if !s.steer.in(func() { live = s.live() }) {
 		return steer.Answer{}, errLeaving
 	}
-	slices.SortFunc(live, func(a, b steer.Delivery) int { return cmp.Compare(a.Number, b.Number) })
-	for i := range live {
-		if err := c.Send(steer.Answer{Delivery: &live[i]}); err != nil {
+	slices.SortFunc(live, func(a, b *steer.Delivery) int { return cmp.Compare(a.Number, b.Number) })
+	for _, d := range live {
+		if err := c.Send(steer.Answer{Delivery: d}); err != nil {
 			return steer.Answer{}, io.ErrClosedPipe
 		}
 	}
@@ -213,13 +207,13 @@ func (s *Scheduler) tellLive(c *steer.Conn, _ *steer.Request) (steer.Answer, err
 }
 
 // live tells the deliveries under way.
-func (s *Scheduler) live() (live []steer.Delivery) {
+func (s *Scheduler) live() (live []*steer.Delivery) {
 	for _, sp := range s.spawners {
 		for slot, d := range sp.slots {
 			if d == nil {
 				continue
 			}
-			told := steer.Delivery{
+			told := &steer.Delivery{
 				Name: steer.Name{ID: uint64(d.job.id), Birth: d.job.life.birth}, Number: d.number,
 				Channel: sp.channel.String(), Sender: d.job.sender, Recipient: d.recipient, Since: d.since,
 				Phase: steer.PhaseRunning,

@@ -13,7 +13,6 @@ package orders
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -22,6 +21,7 @@ import (
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/jsonl"
 	"github.com/reqmail/reqmail/compat/steer"
 	"github.com/reqmail/reqmail/queue"
 )
@@ -57,6 +57,20 @@ const (
 	Bouncing Manner = "bouncing" // returned to its sender
 )
 
+// Fields names the fields in the journal.
+func (o *Order) Fields(f *jsonl.Fields) {
+	jsonl.Int(f, "birth", &o.Birth, jsonl.Always)
+	jsonl.Bool(f, "held", &o.Held, jsonl.IfSet)
+	jsonl.Bool(f, "frozen", &o.Frozen, jsonl.IfSet)
+	jsonl.Int(f, "since", &o.Since, jsonl.IfSet)
+	jsonl.Int(f, "until", &o.Until, jsonl.IfSet)
+	jsonl.String(f, "reason", &o.Reason, jsonl.IfSet)
+	jsonl.String(f, "area", &o.Area, jsonl.IfSet)
+	jsonl.Int(f, "notBefore", &o.NotBefore, jsonl.IfSet)
+	jsonl.Int(f, "expireAt", &o.ExpireAt, jsonl.IfSet)
+	jsonl.String(f, "remove", &o.Remove, jsonl.IfSet)
+}
+
 // void reports whether an order asks for nothing.
 func (o Order) void() bool { return o == Order{Birth: o.Birth} }
 
@@ -71,6 +85,14 @@ type line struct {
 	Order  *Order      `json:"order,omitempty"`
 	Rule   *steer.Rule `json:"rule,omitempty"`
 	Cancel int         `json:"cancel,omitempty"`
+}
+
+// Fields names the fields in the journal.
+func (l *line) Fields(f *jsonl.Fields) {
+	jsonl.Uint(f, "id", &l.ID, jsonl.IfSet)
+	jsonl.Pointer(f, "order", &l.Order)
+	jsonl.Pointer(f, "rule", &l.Rule)
+	jsonl.Int(f, "cancel", &l.Cancel, jsonl.IfSet)
 }
 
 // maxLine is more than any line takes, in bytes.
@@ -167,7 +189,7 @@ func (j *Journal) replay(r io.Reader) {
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		var l line
-		if json.Unmarshal(lines.Bytes(), &l) == nil {
+		if jsonl.Decode(lines.Bytes(), &l) == nil {
 			j.apply(l)
 		}
 	}
@@ -236,11 +258,7 @@ func replace(f fdio.FD, text []byte) error {
 }
 
 func appendLine(text []byte, l line) []byte {
-	b, err := json.Marshal(l)
-	if err != nil { // cannot be: numbers and strings
-		return text
-	}
-	return append(append(text, b...), '\n')
+	return append(jsonl.Append(text, &l), '\n')
 }
 
 // write adds lines to the journal and applies them; after an error none of

@@ -1,11 +1,16 @@
 package orders
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"os"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/quick"
 
+	"github.com/reqmail/reqmail/compat/jsonl"
 	"github.com/reqmail/reqmail/compat/steer"
 	"github.com/reqmail/reqmail/queue"
 )
@@ -153,4 +158,26 @@ func FuzzReplay(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A journal is read and written as encoding/json does it.
+func TestLines(t *testing.T) {
+	same := func(l line) bool {
+		want, err := json.Marshal(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := jsonl.Append(nil, &l); !bytes.Equal(got, want) {
+			t.Errorf("got  %s\nwant %s", got, want)
+			return false
+		}
+		var ours, standard line
+		if err := errors.Join(jsonl.Decode(want, &ours), json.Unmarshal(want, &standard)); err != nil {
+			t.Error(err)
+		}
+		return reflect.DeepEqual(ours, standard)
+	}
+	if err := quick.Check(same, nil); err != nil {
+		t.Error(err)
+	}
 }
