@@ -2,7 +2,6 @@ package queue
 
 import (
 	"os"
-	"strconv"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/ids"
@@ -24,11 +23,11 @@ const (
 )
 
 // Layout lists what an empty queue consists of, in the order of its creation.
-func Layout() []Place {
-	dir := func(path string, mode uint32, owner string) Place {
-		return Place{Path: path, Type: syscall.S_IFDIR, Mode: mode, Owner: owner}
-	}
-	places := []Place{
+func Layout() []Place { return Built().Layout() }
+
+// flatLayout lists the directories that every queue has.
+func flatLayout(dir func(path string, mode uint32, owner string) Place) []Place {
+	return []Place{
 		dir(".", 0o750, ids.Queue),
 		dir("pid", 0o700, ids.Queue),
 		dir("intd", 0o700, ids.Queue),
@@ -40,20 +39,17 @@ func Layout() []Place {
 		dir("local", 0o700, ids.Send),
 		dir("remote", 0o700, ids.Send),
 	}
-	for n := range Split() {
-		part := "/" + strconv.FormatUint(n, 10)
-		places = append(places,
-			dir("mess"+part, 0o750, ids.Queue),
-			dir("info"+part, 0o700, ids.Send),
-			dir("local"+part, 0o700, ids.Send),
-			dir("remote"+part, 0o700, ids.Send))
-	}
-	return append(places,
+}
+
+// lockLayout lists what lies in lock.
+func lockLayout(dir func(path string, mode uint32, owner string) Place) []Place {
+	return []Place{
 		dir(SendState, 0o700, ids.Send),
-		Place{Path: SendMutex, Type: syscall.S_IFREG, Mode: 0o600, Owner: ids.Send},
-		Place{Path: TCPTO, Type: syscall.S_IFREG, Mode: 0o644, Owner: ids.Remote, Size: tcptoSize},
-		Place{Path: TCPTO6, Type: syscall.S_IFREG, Mode: 0o644, Owner: ids.Remote, Size: tcpto6Size},
-		Place{Path: Trigger, Type: syscall.S_IFIFO, Mode: 0o622, Owner: ids.Send})
+		{Path: SendMutex, Type: syscall.S_IFREG, Mode: 0o600, Owner: ids.Send},
+		{Path: TCPTO, Type: syscall.S_IFREG, Mode: 0o644, Owner: ids.Remote, Size: tcptoSize},
+		{Path: TCPTO6, Type: syscall.S_IFREG, Mode: 0o644, Owner: ids.Remote, Size: tcpto6Size},
+		{Path: Trigger, Type: syscall.S_IFIFO, Mode: 0o622, Owner: ids.Send},
+	}
 }
 
 // Make creates the place below dir if it is not there; what is there keeps
