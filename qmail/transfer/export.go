@@ -31,6 +31,9 @@ func Export(ctx context.Context, out io.Writer, filter steer.Filter) (r Result, 
 	if e.orders, _, err = orders.Read("."); err != nil {
 		return r, err
 	}
+	if e.tries, err = askTries(); err != nil {
+		r.note("qmail-send does not tell next tries: %v", err)
+	}
 	// A message goes from todo to info: seen in this order none is missed.
 	for _, kind := range []queue.Kind{queue.TodoFile, queue.InfoFile} {
 		if err := e.walk(ctx, string(kind), tree.IsSplit(kind)); err != nil {
@@ -45,9 +48,38 @@ type exporter struct {
 	filter steer.Filter
 	host   string
 	orders map[queue.ID]orders.Order
+	tries  map[steer.Name]tries
 	out    *tar.Writer
 	seen   map[queue.ID]bool
 	result *Result
+}
+
+// tries are the next tries of a message by channel, in Unix seconds, where
+// they are known.
+type tries [queue.Channels]int64
+
+// far is more than any next try is away, in seconds, but for those that never
+// come because of a hold or suspension.
+const far = 365 * 86400
+
+// askTries asks a running qmail-send of ours for next tries, which it writes
+// to the files only when it ends. C's cannot be asked: of its messages the
+// files have the time of the last try.
+func askTries() (map[steer.Name]tries, error) {
+	client, err := steer.Dial(".")
+	if errors.Is(err, steer.ErrNobody) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	all := map[steer.Name]tries{}
+	_, err = client.List(steer.Query{}, func(m steer.Message) error {
+		all[m.Name] = tries{m.Local, m.Remote}
+		return nil
+	})
+	return all, err
 }
 
 func (e *exporter) walk(ctx context.Context, dir string, deeper bool) error {
@@ -295,7 +327,14 @@ func (e *exporter) write(m *message) error {
 	if _, err := io.CopyN(e.out, m.mess, m.size); err != nil {
 		return err
 	}
+	last := m.files[len(m.files)-1]
+	due := e.tries[steer.Name{ID: uint64(m.id), Birth: last.time.Unix()}]
 	for _, s := range m.files {
+		for c := range queue.Channel(queue.Channels) {
+			if next := due[c]; string(s.kind) == c.String() && next > 0 && next < time.Now().Unix()+far {
+				s.time = time.Unix(next, 0)
+			}
+		}
 		header := tar.Header{Name: prefix + string(s.kind), Mode: 0o600, Size: int64(len(s.data)), ModTime: s.time, Format: tar.FormatPAX}
 		if err := e.out.WriteHeader(&header); err != nil {
 			return err
