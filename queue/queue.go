@@ -36,6 +36,9 @@
 // Orders are for a number and a birth: what remains of them when a C qmail-send
 // has ended the message is dropped at the next start.
 //
+// Packages check and transfer keep what they move aside or have begun in
+// lost+found, which no program of qmail's looks at; they say what is there.
+//
 // All paths are relative to the queue directory, which is the working
 // directory of every program that uses it.
 package queue

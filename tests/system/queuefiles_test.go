@@ -19,7 +19,7 @@ import (
 //
 // REQMAIL_EXPORT_MESSAGES makes it larger.
 func TestExportImport(t *testing.T) {
-	messages := number("REQMAIL_EXPORT_MESSAGES", 200)
+	messages := number("REQMAIL_EXPORT_MESSAGES", 50)
 	old := start(t)
 	refusing, err := host.StartRemote("mx.far.example")
 	old.ok(err)
