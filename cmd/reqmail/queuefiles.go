@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -117,13 +118,17 @@ func repairQueue(c *cli.Context) error {
 }
 
 // lockSend takes qmail-send's lock, until the command ends. Where its file is
-// missing nobody can have it.
+// missing, a qmail-send that runs is known by the trigger, which it reads.
 func lockSend() (taken bool, err error) {
 	taken, err = queue.LockSend()
-	if errors.Is(err, os.ErrNotExist) {
+	if !errors.Is(err, os.ErrNotExist) {
+		return taken, err
+	}
+	trigger, err := os.OpenFile(queue.Trigger, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
 		return true, nil
 	}
-	return taken, err
+	return false, trigger.Close()
 }
 
 // tellFindings prints findings and what is to be looked at.

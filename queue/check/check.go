@@ -76,13 +76,15 @@ type Options struct {
 // Check looks a queue over. One that is in use changes while it is looked at:
 // only what is found twice, a pause apart, is told.
 func Check(o Options) ([]Finding, error) {
-	found, _, err := o.confirmed()
+	found, _, err := o.confirmed(func(Finding) bool { return true })
 	return found, err
 }
 
-// confirmed returns what is wrong, with the look that has shown it.
-func (o *Options) confirmed() ([]Finding, *view, error) {
+// confirmed returns what is wrong among what matters, with the look that has
+// shown it.
+func (o *Options) confirmed(matters func(Finding) bool) ([]Finding, *view, error) {
 	first, v, err := o.findings()
+	first = slices.DeleteFunc(first, func(f Finding) bool { return !matters(f) })
 	if err != nil || len(first) == 0 {
 		return nil, v, err
 	}

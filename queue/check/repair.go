@@ -107,7 +107,10 @@ func Repair(o Options) ([]Finding, error) {
 	table := remedies()
 	var told []Finding
 	for phase := range phases {
-		found, v, err := o.confirmed()
+		found, v, err := o.confirmed(func(f Finding) bool {
+			how, known := table[f.Code]
+			return known && how.phase == phase || !known && phase == phaseTidy
+		})
 		if err != nil {
 			return told, err
 		}
@@ -135,10 +138,8 @@ func (r *repair) phase(phase int, found []Finding, table map[Code]remedy) (told 
 	for _, f := range found {
 		how, known := table[f.Code]
 		switch {
-		case !known && phase == phaseTidy:
+		case !known:
 			f.Error = errByHand.Error()
-		case !known || how.phase != phase:
-			continue
 		case !r.Stopped && !how.live:
 			f.Error = ErrRunning.Error()
 		case r.DryRun:
