@@ -1,0 +1,43 @@
+package manage
+
+import (
+	"os"
+	"strings"
+
+	"github.com/reqmail/reqmail/qmail/policy"
+)
+
+// CheckPolicy looks for mistakes in a file of the kind of control/mailpolicy.
+func CheckPolicy(s *Screen, path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	mistakes := policy.Check(string(text))
+	if s.JSON {
+		list := []string{}
+		for _, m := range mistakes {
+			list = append(list, m.Error())
+		}
+		err = s.json(struct {
+			Mistakes []string `json:"mistakes"`
+		}{list})
+	} else {
+		for _, m := range mistakes {
+			s.line("%s: %s", Safe(path), Safe(m.Error()))
+		}
+		if len(mistakes) == 0 {
+			rules := 0
+			for line := range strings.Lines(string(text)) {
+				if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+					rules++
+				}
+			}
+			s.line("%s: %d rules, no mistakes", Safe(path), rules)
+		}
+	}
+	if err == nil && len(mistakes) > 0 {
+		err = ErrLook
+	}
+	return err
+}
