@@ -47,10 +47,10 @@ func actCommands() []*cli.Command {
 		},
 		&cli.Command{
 			Name: "cancel", Usage: "end suspensions and bounces", ArgsUsage: "NUMBER...",
-			Flags: consentFlags(),
+			Flags: consentFlags(), // --yes: each is named, but scripts may say it
 			Action: func(c *cli.Context) error {
 				return onQueue(c, func(s *manage.Screen, q manage.Queue) error {
-					return manage.Cancel(s, q, c.Args().Slice(), c.Bool("dry-run"), consent(c))
+					return manage.Cancel(s, q, c.Args().Slice(), c.Bool("dry-run"))
 				})
 			},
 		},

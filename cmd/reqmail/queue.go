@@ -204,7 +204,7 @@ func checkPolicy(c *cli.Context) error {
 	if path == "" {
 		path = filepath.Join(c.String("home"), "control/mailpolicy")
 	}
-	return manage.CheckPolicy(screen(c), path)
+	return manage.CheckPolicy(screen(c), path, c.NArg() == 0)
 }
 
 func logFlags() []cli.Flag {

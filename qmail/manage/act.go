@@ -42,7 +42,7 @@ func Act(s *Screen, q Queue, o Order) error {
 		return err
 	}
 	if !o.DryRun && !o.agreed(s, o.doing(), len(list)) {
-		return &UsageError{fmt.Sprintf("%s %d messages: agree by --yes", o.doing(), len(list))}
+		return disagreed(o.doing(), len(list))
 	}
 	for batch := range slices.Chunk(list, atOnce) {
 		act := o.Act
@@ -108,10 +108,15 @@ func (c Consent) agreed(s *Screen, doing string, count int) bool {
 	if c.Ask == nil || s.Err == nil {
 		return false
 	}
-	fmt.Fprintf(s.Err, "%s %d messages? [y/N] ", doing, count)
+	fmt.Fprintf(s.Err, "%s %s? [y/N] ", doing, messages(count))
 	answer, _ := bufio.NewReader(c.Ask).ReadString('\n')
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes"
+}
+
+// disagreed says that nothing was done for lack of consent.
+func disagreed(doing string, count int) error {
+	return &UsageError{"nothing is done: " + doing + " " + messages(count) + "? Agree by --yes"}
 }
 
 // result shows what became of an act.
@@ -131,7 +136,7 @@ func (s *Screen) result(act steer.Act, r steer.Result) {
 	if act.Bounce {
 		verb = "return"
 	}
-	s.line("%s%s %d messages", would, verb, r.Touched)
+	s.line("%s%s %s", would, verb, messages(r.Touched))
 	for _, f := range r.Failures {
 		s.line("not %s: %s", f.Name, Safe(f.Reason))
 	}
@@ -164,7 +169,7 @@ func Flush(s *Screen, q Queue, channel string, dryRun bool, consent Consent) err
 			return err
 		}
 		if !consent.agreed(s, "flush", would.Touched) {
-			return &UsageError{fmt.Sprintf("flush %d messages: agree by --yes", would.Touched)}
+			return disagreed("flush", would.Touched)
 		}
 	}
 	r, err := q.Flush(channel, dryRun)
@@ -197,7 +202,7 @@ func AddRule(s *Screen, q Queue, rule steer.Rule, dryRun bool, consent Consent) 
 		return s.ruled(rule, would, true)
 	}
 	if !consent.agreed(s, string(rule.Verb), would.Touched) {
-		return &UsageError{fmt.Sprintf("%s %d messages: agree by --yes", rule.Verb, would.Touched)}
+		return disagreed(string(rule.Verb), would.Touched)
 	}
 	r, err := q.AddRule(rule, false)
 	if err != nil {
@@ -219,15 +224,15 @@ func (s *Screen) ruled(rule steer.Rule, r steer.Result, dryRun bool) error {
 			DryRun bool `json:"dryRun,omitempty"`
 		}{r, dryRun})
 	case dryRun:
-		s.line("would %s mail %s, %d messages", rule.Verb, what, r.Touched)
+		s.line("would %s mail %s, now %s", rule.Verb, what, messages(r.Touched))
 	default:
-		s.line("rule %d: %s mail %s, %d messages", r.Rule, rule.Verb, what, r.Touched)
+		s.line("rule %d: %s mail %s, now %s", r.Rule, rule.Verb, what, messages(r.Touched))
 	}
 	return nil
 }
 
 // Cancel ends rules.
-func Cancel(s *Screen, q Queue, numbers []string, dryRun bool, consent Consent) error {
+func Cancel(s *Screen, q Queue, numbers []string, dryRun bool) error {
 	if len(numbers) == 0 {
 		return &UsageError{"name the rules to cancel; reqmail rules lists them"}
 	}
@@ -238,9 +243,6 @@ func Cancel(s *Screen, q Queue, numbers []string, dryRun bool, consent Consent) 
 			return &UsageError{strconv.Quote(text) + " is no number of a rule"}
 		}
 		list[i] = n
-	}
-	if !dryRun && !consent.agreed(s, "cancel rules for", len(list)) {
-		return &UsageError{"cancel several rules: agree by --yes"}
 	}
 	var total steer.Result
 	var failed error

@@ -56,7 +56,7 @@ func Status(s *Screen, q Queue) error {
 }
 
 func (s *Screen) channelStatus(name string, c steer.ChannelStatus, byFiles bool) {
-	text := fmt.Sprintf("%-17s%d messages", name, c.Messages)
+	text := fmt.Sprintf("%-17s%s", name, messages(c.Messages))
 	if !byFiles {
 		text += fmt.Sprintf(", %d of %d deliveries run", c.Running, c.Allowed)
 	}
@@ -79,7 +79,7 @@ func List(s *Screen, q Queue, query steer.Query) error {
 		return listJSON(s, q, query)
 	}
 	if s.Terminal() {
-		s.emphasis(bold, listHead(s.Width))
+		s.emphasis(bold, fmt.Sprintf(listRow, "ID", "CREATED", "NEXT TRY", "SIZE", "TRIES", "STATE", "FROM / TO: STATUS"))
 	}
 	shown := 0
 	total, err := q.List(query, func(m steer.Message) error {
@@ -125,17 +125,13 @@ func listJSON(s *Screen, q Queue, query steer.Query) error {
 	return err
 }
 
-// fromWidth is how many columns the list has for the sender.
-func fromWidth(width int) int { return max(width-58, 12) }
-
-func listHead(width int) string {
-	return fmt.Sprintf("%-10s %-12s %-12s %5s %5s %-9s %s", "ID", "CREATED", "NEXT TRY", "SIZE", "TRIES", "STATE", "FROM / TO: STATUS")
-}
+// listRow is the first line of a message.
+const listRow = "%-10s %-12s %-12s %5s %5s %-9s %s"
 
 // listed shows a message in two lines: 80 columns do.
 func (s *Screen) listed(m *steer.Message) {
-	s.line("%-10d %-12s %-12s %5s %5d %-9s %s", m.ID, s.timeText(m.Birth), s.nextTry(m), sizeText(m.Size), m.Tries, m.State,
-		cell(address(m.Sender), fromWidth(s.Width)))
+	s.line(listRow, strconv.FormatUint(m.ID, 10), s.timeText(m.Birth), s.nextTry(m), sizeText(m.Size), strconv.Itoa(m.Tries), string(m.State),
+		Safe(address(m.Sender)))
 	to := m.Trouble
 	if len(m.Recipients) > 0 {
 		first := m.Recipients[0]
@@ -157,7 +153,7 @@ func (s *Screen) listedPlain(m *steer.Message) {
 		to = append(to, Safe(r.Address))
 	}
 	s.fields(m.Name.String(), s.timeText(m.Birth), s.nextTry(m), strconv.FormatInt(m.Size, 10), strconv.Itoa(m.Tries), string(m.State),
-		Safe(address(m.Sender)), strings.Join(to, " "), Safe(cmp.Or(m.Reason, m.Trouble)))
+		Safe(address(m.Sender)), strings.Join(to, " "), Safe(strings.TrimSpace(cmp.Or(m.Reason, m.Trouble))))
 }
 
 // nextTry says when a message is tried next, ASAP for a first try.
@@ -185,7 +181,7 @@ func Top(s *Screen, q Queue) error {
 	}
 	if s.Terminal() {
 		if st, err := q.Status(); err == nil {
-			s.line("local %d of %d, remote %d of %d; %d messages, %s; last minute: %d delivered, %d deferred",
+			s.line("local %d/%d, remote %d/%d; %d messages, %s; in a minute %d done, %d deferred",
 				st.Local.Running, st.Local.Allowed, st.Remote.Running, st.Remote.Allowed, st.Messages, sizeText(st.Bytes),
 				st.Minute.Delivered, st.Minute.Deferred)
 		}
@@ -261,5 +257,5 @@ func ruleText(r *steer.Rule) string {
 	case r.SenderDomain != "":
 		return "from " + r.SenderDomain
 	}
-	return "channel " + r.Channel
+	return "on channel " + r.Channel
 }

@@ -1,16 +1,20 @@
 package manage
 
 import (
+	"errors"
 	"os"
 	"strings"
 
 	"github.com/reqmail/reqmail/qmail/policy"
 )
 
-// CheckPolicy looks for mistakes in a file of the kind of control/mailpolicy.
-func CheckPolicy(s *Screen, path string) error {
+// CheckPolicy looks for mistakes in a file of the kind of control/mailpolicy,
+// which, if it is optional, need not be there.
+func CheckPolicy(s *Screen, path string, optional bool) error {
 	text, err := os.ReadFile(path)
-	if err != nil {
+	if errors.Is(err, os.ErrNotExist) && optional {
+		s.note("there is no " + Safe(path) + ": mail goes its way")
+	} else if err != nil {
 		return err
 	}
 	mistakes := policy.Check(string(text))

@@ -137,6 +137,14 @@ func address(s string) string {
 	return s
 }
 
+// messages counts messages in words.
+func messages(n int) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return strconv.Itoa(n) + " messages"
+}
+
 // sizeText shows a size in at most five columns.
 func sizeText(n int64) string {
 	value, units := float64(n), "KMGTPE"
