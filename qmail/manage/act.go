@@ -49,7 +49,9 @@ func Act(s *Screen, q Queue, o Order) error {
 		act.Names = batch
 		result, err := q.Act(act)
 		if err != nil {
-			s.result(o.Act, total)
+			if total.Touched > 0 {
+				s.result(o.Act, total)
+			}
 			return err
 		}
 		add(&total, result)

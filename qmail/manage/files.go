@@ -70,7 +70,7 @@ func (f *Files) lock() error {
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", queue.SendMutex, err)
 	}
-	if taken {
+	if !taken {
 		return errTakesNone
 	}
 	f.locked = true

@@ -71,7 +71,7 @@ const maxEntry = 64 << 10
 
 // each hands the lines of qmail-send's between two times to fn; a zero time is
 // no bound. Lines whose time is not known are of the time of the last one that
-// is.
+// is; before there is one, they are handed over.
 func (l *Logs) each(since, until time.Time, fn func(entry)) error {
 	for _, f := range l.files {
 		if err := eachIn(f, since, until, fn); err != nil {
@@ -105,7 +105,7 @@ func eachIn(f *os.File, since, until time.Time, fn func(entry)) error {
 					last = t
 				}
 				e.time = last
-				if (since.IsZero() || !last.Before(since)) && (until.IsZero() || !last.After(until)) {
+				if last.IsZero() || (since.IsZero() || !last.Before(since)) && (until.IsZero() || !last.After(until)) {
 					fn(e)
 				}
 			}

@@ -2,7 +2,6 @@ package manage
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -107,7 +106,7 @@ func listJSON(s *Screen, q Queue, query steer.Query) error {
 	separator := `{"messages":[` + "\n"
 	begin := func() { io.WriteString(s.Out, separator); separator = ",\n" }
 	total, err := q.List(query, func(m steer.Message) error {
-		line, err := json.Marshal(m)
+		line, err := safeJSON(m)
 		if err != nil {
 			return err
 		}

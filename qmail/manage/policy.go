@@ -12,9 +12,11 @@ import (
 // which, if it is optional, need not be there.
 func CheckPolicy(s *Screen, path string, optional bool) error {
 	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) && optional {
+	if optional && errors.Is(err, os.ErrNotExist) {
 		s.note("there is no " + Safe(path) + ": mail goes its way")
-	} else if err != nil {
+		err = nil
+	}
+	if err != nil {
 		return err
 	}
 	mistakes := policy.Check(string(text))

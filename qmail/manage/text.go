@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"golang.org/x/text/width"
@@ -62,8 +63,33 @@ func (s *Screen) fields(values ...string) { fmt.Fprintln(s.Out, strings.Join(val
 
 // json shows a value.
 func (s *Screen) json(v any) error {
-	e := json.NewEncoder(s.Out)
-	return e.Encode(v)
+	text, err := safeJSON(v)
+	if err == nil {
+		_, err = s.Out.Write(append(text, '\n'))
+	}
+	return err
+}
+
+// safeJSON returns a value as JSON in which no control or format character is
+// left as it is: it may be looked at on a terminal.
+func safeJSON(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var safe []byte
+	for _, r := range string(text) {
+		switch {
+		case r < 0x7f || unicode.IsPrint(r):
+			safe = utf8.AppendRune(safe, r)
+		case r < 0x10000:
+			safe = fmt.Appendf(safe, `\u%04x`, r)
+		default:
+			high, low := utf16.EncodeRune(r)
+			safe = fmt.Appendf(safe, `\u%04x\u%04x`, high, low)
+		}
+	}
+	return safe, nil
 }
 
 // Safe makes text from outside fit for a terminal and for one line: what is
