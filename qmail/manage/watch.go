@@ -71,7 +71,7 @@ func (s *Screen) frame(view View) error {
 	if room := max(s.Height-1, 1); len(lines) > room {
 		lines = lines[:room]
 	}
-	const home, restOfLine, restOfScreen = "\x1b[H", "\x1b[K\r\n", "\x1b[J"
+	const home, restOfLine, restOfScreen = "\x1b[H", "\x1b[K\n", "\x1b[J"
 	out := []byte(home)
 	for _, line := range lines {
 		out = append(append(out, bytes.TrimSuffix(line, []byte("\n"))...), restOfLine...)
