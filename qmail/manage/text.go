@@ -222,7 +222,7 @@ func (s *Screen) timeText(unix int64) string {
 		return "-"
 	case !s.Terminal():
 		return t.Format(time.RFC3339)
-	case t.Sub(time.Now()).Abs() > 300*24*time.Hour:
+	case time.Until(t).Abs() > 300*24*time.Hour:
 		return t.Format("Jan _2  2006")
 	}
 	return t.Format("Jan _2 15:04")
