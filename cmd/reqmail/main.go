@@ -1,5 +1,5 @@
-// Reqmail manages a mail system of qmail's: it looks a host over, exchanges
-// the programs and puts them back.
+// Reqmail manages a mail system of qmail's: it shows the queue and steers
+// qmail-send, looks a host over, exchanges the programs and puts them back.
 //
 // Synopsis:
 //
@@ -26,11 +26,13 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reqmail/reqmail/compat/home"
+	"github.com/reqmail/reqmail/qmail/manage"
 )
 
-// The exit codes that every command has; migrate.Look is 1.
+// The exit codes that every command has.
 const (
 	exitDone   = 0
+	exitLook   = 1
 	exitUsage  = 2
 	exitFailed = 111
 )
@@ -53,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
 		},
 		Action:         noCommand,
-		Commands:       slices.Concat(hostCommands(), queueFileCommands()),
+		Commands:       slices.Concat(queueCommands(), actCommands(), queueFileCommands(), hostCommands()),
 		ExitErrHandler: func(*cli.Context, error) {}, // tell does it
 		OnUsageError:   usageError,
 	}
@@ -87,15 +89,21 @@ func noCommand(c *cli.Context) error {
 func tell(err error, stderr io.Writer) int {
 	var code exit
 	var wrong usage
+	var mistake *manage.UsageError
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.Is(err, manage.ErrLook):
+		return exitLook
+	case errors.As(err, &mistake):
+		wrong.text = mistake.Text
 	case errors.As(err, &code):
 		return int(code)
 	case errors.As(err, &wrong):
-		fmt.Fprintln(stderr, "reqmail: usage:", wrong.text)
-		return exitUsage
+	default:
+		fmt.Fprintln(stderr, "reqmail: fatal:", err)
+		return exitFailed
 	}
-	fmt.Fprintln(stderr, "reqmail: fatal:", err)
-	return exitFailed
+	fmt.Fprintln(stderr, "reqmail: usage:", wrong.text)
+	return exitUsage
 }

@@ -124,6 +124,7 @@ const (
 	KindBounced
 	KindTripleBounce
 	KindEndMessage
+	KindSteered
 	KindWarning
 	KindAlert
 )
@@ -139,7 +140,7 @@ type Event struct {
 	Channel  string // "local" or "remote"
 	Address  string // recipient, as logged
 	Result   Result
-	Text     string // report of a delivery, or text of a warning or alert
+	Text     string // report of a delivery, what was ordered, or text of a warning or alert
 
 	Local, LocalMax, Remote, RemoteMax int
 	Leaving                            bool
@@ -170,6 +171,9 @@ func Parse(line string) Event {
 		e = Event{Kind: KindTripleBounce, ID: s.lit("bounce: discarding bounce/").number()}
 	case "end":
 		e = Event{Kind: KindEndMessage, ID: s.lit("msg ").number()}
+	case "steer":
+		e = Event{Kind: KindSteered, ID: s.lit("msg ").number()}
+		e.Text = s.lit(": ").all()
 	case "warning:":
 		e = Event{Kind: KindWarning, Text: s.all()}
 	case "alert:":

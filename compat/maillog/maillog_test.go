@@ -47,6 +47,8 @@ var lines = []struct {
 	{Mangled(7), "delivery 7: report mangled, will defer", Event{Kind: KindMangled, Delivery: 7}},
 	{Bounced(5, 48), "bounce msg 5 qp 48", Event{Kind: KindBounced, ID: 5, QP: 48}},
 	{TripleBounce("bounce/5"), "triple bounce: discarding bounce/5", Event{Kind: KindTripleBounce, ID: 5}},
+	{Steered(5, "held: mailpolicy line 2"), "steer msg 5: held: mailpolicy line 2",
+		Event{Kind: KindSteered, ID: 5, Text: "held: mailpolicy line 2"}},
 	{EndMessage(5), "end msg 5", Event{Kind: KindEndMessage, ID: 5}},
 	{Warning("unable to open x: file does not exist; will try again later"),
 		"warning: unable to open x: file does not exist; will try again later",
