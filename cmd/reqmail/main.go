@@ -53,7 +53,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
 		},
 		Action:         noCommand,
-		Commands:       slices.Concat(hostCommands()),
+		Commands:       slices.Concat(hostCommands(), serveCommands()),
 		ExitErrHandler: func(*cli.Context, error) {}, // tell does it
 		OnUsageError:   usageError,
 	}
