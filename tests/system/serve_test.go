@@ -121,15 +121,22 @@ func TestPage(t *testing.T) {
 	for i := range 4 {
 		s.inject(fmt.Sprintf("Subject: %d\n\ntext\n", i), "-f", "newsletter@shop.example", "verdict@"+host.Name)
 	}
-	c := s.dial()
-	s.until("deferrals", func() bool { st, err := c.Status(); return err == nil && st.Minute.Deferred == 5 })
+	// A conversation that is idle for long is ended: each look begins one.
+	status := func() steer.Status {
+		st, err := s.dial().Status()
+		s.ok(err)
+		return st
+	}
+	s.until("deferrals", func() bool { return status().Minute.Deferred == 5 })
 	s.inject("Subject: slow\n\ntext\n", "-f", "ann@a.example", "slow@"+host.Name)
 	port := s.serving(":0")
 	secret := s.token("--act", "admin")
 
 	b.resize(1280, 900)
 	b.call("Page.navigate", map[string]any{"url": "http://127.0.0.1:" + port + "/"})
-	s.until("the form", func() bool { return b.eval(`document.readyState === 'complete' && !!document.getElementById('enter') && !document.getElementById('enter').hidden`) == true })
+	s.until("the form", func() bool {
+		return b.eval(`document.readyState === 'complete' && !!document.getElementById('enter') && !document.getElementById('enter').hidden`) == true
+	})
 	b.eval(`document.getElementById('token').value = 'wrong'; document.getElementById('enter').requestSubmit()`)
 	s.until("a refusal", func() bool { return b.eval(`!document.getElementById('trouble').hidden`) == true })
 	b.picture("enter")
@@ -147,7 +154,9 @@ func TestPage(t *testing.T) {
 		t.Errorf("text is not shown as it is: %s", text)
 	}
 	b.eval(`[...document.querySelectorAll('#rows tr')].find(r => r.textContent.includes('onerror')).querySelector('button.name').click()`)
-	s.until("the header", func() bool { return strings.Contains(fmt.Sprint(b.eval(`document.getElementById('text').textContent`)), "<script>window.evil=1</script>") })
+	s.until("the header", func() bool {
+		return strings.Contains(fmt.Sprint(b.eval(`document.getElementById('text').textContent`)), "<script>window.evil=1</script>")
+	})
 	b.picture("detail")
 	if b.eval(`window.evil === undefined && document.querySelectorAll('img, #detail script').length === 0`) != true {
 		t.Error("text of mail has become part of the page")
@@ -165,27 +174,26 @@ func TestPage(t *testing.T) {
 	s.until("the filter", func() bool { return b.eval(`document.querySelectorAll('#rows tr').length`) == 4.0 })
 	b.eval(`document.getElementById('all').click()`)
 	b.eval(`document.querySelector('[data-verb=hold]').click()`)
-	s.until("the question", func() bool { return strings.HasPrefix(fmt.Sprint(b.eval(`document.getElementById('ask').open && document.getElementById('question').textContent`)), "Hold 4 messages?") })
+	s.until("the question", func() bool {
+		return strings.HasPrefix(fmt.Sprint(b.eval(`document.getElementById('ask').open && document.getElementById('question').textContent`)), "Hold 4 messages?")
+	})
 	b.eval(`document.getElementById('reason').value = 'is this spam?'; 1`)
 	b.picture("ask")
 	b.eval(`document.getElementById('yes').click()`)
-	s.until("four held messages", func() bool { st, err := c.Status(); return err == nil && st.Held == 4 })
+	s.until("four held messages", func() bool { return status().Held == 4 })
 	s.until("their state", func() bool { return b.eval(`document.querySelectorAll('#rows .state.held').length`) == 4.0 })
 
 	// One of them is removed.
 	b.eval(`document.querySelector('#rows input').click(); document.querySelector('[data-verb=remove]').click()`)
 	s.until("the question", func() bool { return b.eval(`document.getElementById('ask').open`) == true })
 	b.eval(`document.getElementById('yes').click()`)
-	s.until("its end", func() bool {
-		n, err := c.List(steer.Query{Filter: steer.Filter{States: []steer.State{steer.Held}}}, func(steer.Message) error { return nil })
-		return err == nil && n == 3
-	})
+	s.until("its end", func() bool { return status().Held == 3 })
 
 	// A suspension.
 	b.eval(`document.querySelector('#newrule [name=which]').value = '*.slow.example'; document.getElementById('newrule').requestSubmit()`)
 	s.until("the question", func() bool { return b.eval(`document.getElementById('ask').open`) == true })
 	b.eval(`document.getElementById('yes').click()`)
-	s.until("the order", func() bool { r, err := c.Rules(); return err == nil && len(r) == 1 })
+	s.until("the order", func() bool { r, err := s.dial().Rules(); return err == nil && len(r) == 1 })
 	s.until("its row", func() bool { return b.eval(`document.querySelectorAll('#rules tr').length`) == 1.0 })
 
 	// On a telephone nothing is wider than the screen.
