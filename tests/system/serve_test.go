@@ -197,19 +197,18 @@ func TestPage(t *testing.T) {
 	s.until("its row", func() bool { return b.eval(`document.querySelectorAll('#rules tr').length`) == 1.0 })
 
 	// On a telephone nothing is wider than the screen.
-	b.eval(`document.getElementById('filter').reset()`)
 	b.resize(390, 844)
+	b.call("Page.reload", nil)
 	s.until("the list", func() bool { return b.eval(`document.querySelectorAll('#rows tr').length`) == 5.0 })
 	if wide := b.eval(`document.documentElement.scrollWidth`); wide.(float64) > 390 {
 		t.Errorf("the page is %v pixels wide", wide)
 	}
 	b.picture("telephone")
-	b.eval(`document.getElementById('list-title').scrollIntoView()`)
-	b.picture("telephone-filter")
-	b.eval(`document.getElementById('found').scrollIntoView()`)
+	b.eval(`document.getElementById('all').click(); document.getElementById('list-title').scrollIntoView()`)
 	b.picture("telephone-list")
 	b.eval(`document.querySelector('#rows button.name').click()`)
 	s.until("the message", func() bool { return b.eval(`document.getElementById('detail').open`) == true })
+	s.until("its header", func() bool { return b.eval(`document.getElementById('text').textContent !== ''`) == true })
 	b.picture("telephone-detail")
 	b.eval(`document.getElementById('close').click(); document.getElementById('leave').click()`)
 	if b.eval(`sessionStorage.length === 0 && document.querySelectorAll('#rows tr').length === 0 && document.cookie === ''`) != true {

@@ -86,6 +86,7 @@ function element(name, text, className) {
 
 function cell(row, label, content, className) {
   const td = element('td', undefined, className);
+  if (content === '') td.classList.add('nothing');
   td.dataset.label = label;
   td.append(content); // a string becomes a text node
   row.append(td);
@@ -177,6 +178,7 @@ function counts(s) {
 }
 
 function count() {
+  byId('acts').classList.toggle('none', chosen.size === 0);
   byId('chosen').textContent = chosen.size + ' chosen';
   for (const b of byId('acts').querySelectorAll('[data-verb]')) b.disabled = chosen.size === 0;
   byId('all').checked = shown.length > 0 && chosen.size === shown.length;
@@ -193,7 +195,7 @@ async function attempt(what) {
     await what();
   } catch (e) {
     if (e.status === 401) leave();
-    trouble(e.message);
+    trouble(e.status === 401 ? 'This token is not known.' : e.message);
   }
 }
 
@@ -378,4 +380,5 @@ setInterval(() => {
   if (holder && !busy) attempt(refresh);
 }, 5000);
 
+if (matchMedia('(max-width: 700px)').matches) byId('filters').open = false;
 if (token) attempt(enter); else leave();
