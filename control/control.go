@@ -109,6 +109,11 @@ const (
 	// MailPolicy are the rules that hold, archive or postpone new mail (package
 	// qmail/policy knows them).
 	MailPolicy Name = "mailpolicy"
+	// ReqmailServe is where the HTTP service listens: lines ADDRESS:PORT
+	// [CERTIFICATE [KEY]]; package qmail/serve knows them. ReqmailTokens are
+	// the hashes of its tokens.
+	ReqmailServe  Name = "reqmailserve"
+	ReqmailTokens Name = "reqmailtokens"
 	// TLSMinimum is the lowest version of TLS that qmail-smtpd and
 	// qmail-remote speak.
 	TLSMinimum Name = "tlsminimum"

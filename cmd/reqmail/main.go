@@ -55,7 +55,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
 		},
 		Action:         noCommand,
-		Commands:       slices.Concat(queueCommands(), actCommands(), queueFileCommands(), hostCommands()),
+		Commands:       slices.Concat(queueCommands(), actCommands(), queueFileCommands(), hostCommands(), serveCommands()),
 		ExitErrHandler: func(*cli.Context, error) {}, // tell does it
 		OnUsageError:   usageError,
 	}

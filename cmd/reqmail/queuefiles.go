@@ -18,9 +18,6 @@ import (
 	"github.com/reqmail/reqmail/queue/check"
 )
 
-// exitLook says that all is done and something is to be looked at.
-const exitLook = 1
-
 // queueFileCommands work on the files of the queue: check and mend them, copy
 // them out and in.
 func queueFileCommands() []*cli.Command {

@@ -130,6 +130,7 @@ func (f *Filter) Fields(to *jsonl.Fields) {
 	jsonl.String(to, "channel", &f.Channel, jsonl.IfSet)
 	jsonl.Strings(to, "states", &f.States)
 	jsonl.String(to, "area", &f.Area, jsonl.IfSet)
+	jsonl.Strings(to, "concerns", &f.Concerns)
 	jsonl.Int(to, "minAge", &f.MinAge, jsonl.IfSet)
 	jsonl.Int(to, "maxAge", &f.MaxAge, jsonl.IfSet)
 	jsonl.Int(to, "minSize", &f.MinSize, jsonl.IfSet)

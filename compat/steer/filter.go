@@ -24,6 +24,7 @@ type Filter struct {
 	Channel   string   `json:"channel,omitempty"`   // has recipients left on "local" or "remote"
 	States    []State  `json:"states,omitempty"`    // any of these
 	Area      string   `json:"area,omitempty"`      // of control/mailpolicy
+	Concerns  []string `json:"concerns,omitempty"`  // domains: the sender's or a recipient's is one of these
 
 	MinAge   int64 `json:"minAge,omitempty"`
 	MaxAge   int64 `json:"maxAge,omitempty"`
@@ -39,6 +40,9 @@ func (f *Filter) Check() error {
 		if len(glob) > MaxPattern {
 			return errors.New("pattern is too long")
 		}
+	}
+	if len(f.Concerns) > MaxDomains {
+		return errors.New("too many domains")
 	}
 	if len(f.IDs) > MaxNames {
 		return errors.New("too many message numbers")
@@ -66,7 +70,7 @@ func (f *Filter) Check() error {
 // NeedsFiles reports whether sender, recipients or reasons are looked at, for
 // which the files of every message must be read.
 func (f *Filter) NeedsFiles() bool {
-	return f.Sender != "" || f.Recipient != "" || f.Domain != "" || f.Status != ""
+	return f.Sender != "" || f.Recipient != "" || f.Domain != "" || f.Status != "" || len(f.Concerns) > 0
 }
 
 // Match reports whether a message is selected. now is in Unix seconds.
@@ -97,7 +101,20 @@ func (f *Filter) MatchFiles(m *Message) bool {
 	if (f.Recipient != "" || f.Domain != "") && !slices.ContainsFunc(m.Recipients, f.matchRecipient) {
 		return false
 	}
-	return f.Status == "" || f.matchReason(m)
+	return (f.Status == "" || f.matchReason(m)) && (len(f.Concerns) == 0 || f.concerns(m))
+}
+
+// concerns reports whether a message is from or to one of the domains.
+func (f *Filter) concerns(m *Message) bool {
+	return InDomains(f.Concerns, m.Sender) ||
+		slices.ContainsFunc(m.Recipients, func(r Recipient) bool { return InDomains(f.Concerns, r.Address) })
+}
+
+// InDomains reports whether an address is in one of the domains themselves.
+func InDomains(domains []string, address string) bool {
+	return strings.Contains(address, "@") && slices.ContainsFunc(domains, func(d string) bool {
+		return strings.EqualFold(d, domain(address))
+	})
 }
 
 func matchSender(glob, sender string) bool {

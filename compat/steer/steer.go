@@ -100,6 +100,7 @@ const (
 	FewRecipients = 20      // … and by List
 	MaxReason     = 1000    // bytes of a reason that is given or told
 	MaxPattern    = 1000    // bytes of a glob
+	MaxDomains    = 1000    // domains of a filter
 	MaxRules      = 200     // suspensions and bounces at a time
 	MaxFailures   = 1000    // failures told of one act; all are counted
 )
