@@ -392,7 +392,7 @@ func TestCleanUp(t *testing.T) {
 		put(t, name, "")
 		age(t, name, seconds)
 	}
-	SweepPid(now)
+	Sweep(now)
 	if got := files(t); !slices.Equal(got, []string{"pid/new"}) {
 		t.Errorf("swept: %q", got)
 	}

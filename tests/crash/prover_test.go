@@ -1,0 +1,184 @@
+package crash
+
+import (
+	"fmt"
+	"math/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/reqmail/reqmail/tests/host"
+)
+
+func TestMain(m *testing.M) {
+	if os.Geteuid() != 0 {
+		os.Exit(m.Run())
+	}
+	if err := host.AsNobody("bin"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// seed makes what is sampled the same in every run.
+const seed = 1
+
+// batchSize is how many states are replayed in one system.
+const batchSize = 100
+
+// everything reports whether the whole proof is asked for, which takes a
+// while: REQMAIL_PROVER=all.
+func everything() bool { return os.Getenv("REQMAIL_PROVER") == "all" }
+
+// newHome makes a home for replaying; in memory, where there is a file system
+// for that, for a replay needs no disk.
+func newHome(t *testing.T) *host.Host {
+	t.Helper()
+	bin, err := filepath.Abs("../../build/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, err := os.MkdirTemp("/dev/shm", "reqmail-crash.")
+	if err != nil {
+		home, err = os.MkdirTemp("", "reqmail-crash.")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	h, err := layOut(home, bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// recording is the one of this run of the tests.
+var recording = sync.OnceValues(func() ([]Op, error) {
+	bin, err := filepath.Abs("../../build/bin")
+	if err != nil {
+		return nil, err
+	}
+	home, err := os.MkdirTemp("", "reqmail-crash.")
+	if err != nil {
+		return nil, err
+	}
+	if os.Getenv("REQMAIL_PROVER_KEEP") == "" {
+		defer os.RemoveAll(home)
+	}
+	h, err := layOut(home, bin)
+	if err != nil {
+		return nil, err
+	}
+	return Record(h)
+})
+
+func record(t *testing.T) []Op {
+	t.Helper()
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("strace is not installed")
+	}
+	ops, err := recording()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ops
+}
+
+// texts tells which message of the scenario a file in todo is about.
+func texts(ops []Op) map[string]string {
+	written := map[int]string{}
+	named := map[string]int{}
+	for _, op := range ops {
+		if op.Kind == Write {
+			written[op.Inode] += string(op.Data)
+		}
+		for _, n := range op.Adds {
+			if strings.HasPrefix(n.Path, "queue/mess/") {
+				named[filepath.Base(n.Path)] = n.Inode
+			}
+		}
+	}
+	all := map[string]string{}
+	for _, op := range ops {
+		if op.Kind != Accept {
+			continue
+		}
+		text := written[named[filepath.Base(op.Adds[0].Path)]]
+		for _, m := range scenario {
+			if strings.Contains(text, m.body(token)) && !strings.Contains(text, failure) {
+				all[op.Adds[0].Path] = m.name
+			}
+		}
+	}
+	return all
+}
+
+// total adds up verdicts.
+type total struct {
+	Verdict
+	states int
+}
+
+func (s *total) add(verdicts []Verdict) {
+	for _, v := range verdicts {
+		s.states++
+		s.Lost += v.Lost
+		s.Corrupted += v.Corrupted
+		s.Duplicates += v.Duplicates
+		s.Left += v.Left
+		if len(s.Why) < 10 {
+			s.Why = append(s.Why, v.Why...)
+		}
+	}
+}
+
+// replayAll replays states in batches.
+func replayAll(t *testing.T, h *host.Host, states []State, texts map[string]string) total {
+	t.Helper()
+	var sum total
+	for len(states) > 0 {
+		began := time.Now()
+		n := min(batchSize, len(states))
+		verdicts, err := Replay(h, states[:n], texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum.add(verdicts)
+		t.Logf("%d states in %v", n, time.Since(began))
+		states = states[n:]
+	}
+	return sum
+}
+
+// sample takes n of the states, or all where everything is asked for.
+func sample(states []State, n int) []State {
+	if everything() || n >= len(states) {
+		return states
+	}
+	random := rand.New(rand.NewSource(seed))
+	random.Shuffle(len(states), func(i, j int) { states[i], states[j] = states[j], states[i] })
+	return states[:n]
+}
+
+// TestPowerCut replays what a power cut at any moment may leave.
+func TestPowerCut(t *testing.T) {
+	ops := record(t)
+	seen := map[string]bool{}
+	random := rand.New(rand.NewSource(seed))
+	journaling := States(ops, Journaling, random, seen)
+	weak := States(ops, Weak, random, seen)
+	t.Logf("%d calls, %d states of a journaling file system, %d more of a weakly ordered one", len(ops), len(journaling), len(weak))
+	h := newHome(t)
+	states := append(sample(journaling, 40), sample(weak, 60)...)
+	sum := replayAll(t, h, states, texts(ops))
+	for _, why := range sum.Why {
+		t.Error(why)
+	}
+	t.Logf("states tried: %d, lost %d, corrupted %d, duplicates outside invariant 2: %d, left behind %d",
+		sum.states, sum.Lost, sum.Corrupted, sum.Duplicates, sum.Left)
+}
