@@ -76,8 +76,9 @@ func Abandoned(id ID, now int64) bool {
 }
 
 // Orphaned reports whether the files of a message have outlived its text,
-// which is removed last: a crash has undone their removal. Nothing of them is
-// younger than 36 hours. now is in Unix seconds.
+// which is removed last: a crash has undone their removal. None of them was
+// written in the last 36 hours; they are read all the while. now is in Unix
+// seconds.
 func Orphaned(id ID, now int64) bool {
 	if !withoutMess(id) {
 		return false
@@ -86,7 +87,7 @@ func Orphaned(id ID, now int64) bool {
 	for _, path := range []string{id.Info(), id.Recipients(Local), id.Recipients(Remote), id.Bounce(), id.Todo()} {
 		var st syscall.Stat_t
 		switch err := syscall.Stat(path, &st); {
-		case err == nil && old(&st, now):
+		case err == nil && now >= int64(st.Mtim.Sec)+Ossified:
 			found = true
 		case err != syscall.ENOENT:
 			return false

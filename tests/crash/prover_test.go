@@ -2,10 +2,12 @@ package crash
 
 import (
 	"fmt"
+	"maps"
 	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +31,13 @@ const seed = 1
 
 // batchSize is how many states are replayed in one system.
 const batchSize = 100
+
+// How much is tried where not everything is asked for.
+const (
+	someCuts   = 25
+	someStates = 90
+	perSync    = 6 // states without a kind of sync
+)
 
 // everything reports whether the whole proof is asked for, which takes a
 // while: REQMAIL_PROVER=all.
@@ -168,17 +177,97 @@ func sample(states []State, n int) []State {
 // TestPowerCut replays what a power cut at any moment may leave.
 func TestPowerCut(t *testing.T) {
 	ops := record(t)
-	seen := map[string]bool{}
-	random := rand.New(rand.NewSource(seed))
-	journaling := States(ops, Journaling, random, seen)
-	weak := States(ops, Weak, random, seen)
+	p := NewProver(seed)
+	cuts := p.Random.Perm(len(ops) + 1)
+	if !everything() {
+		cuts = cuts[:someCuts]
+	}
+	var journaling, weak []State
+	for _, after := range cuts {
+		journaling = append(journaling, p.States(ops, Journaling, after)...)
+		weak = append(weak, p.States(ops, Weak, after)...)
+	}
 	t.Logf("%d calls, %d states of a journaling file system, %d more of a weakly ordered one", len(ops), len(journaling), len(weak))
-	h := newHome(t)
-	states := append(sample(journaling, 40), sample(weak, 60)...)
-	sum := replayAll(t, h, states, texts(ops))
+	states := append(sample(journaling, someStates/3), sample(weak, someStates*2/3)...)
+	sum := replayAll(t, newHome(t), states, texts(ops))
 	for _, why := range sum.Why {
 		t.Error(why)
 	}
 	t.Logf("states tried: %d, lost %d, corrupted %d, duplicates outside invariant 2: %d, left behind %d",
 		sum.states, sum.Lost, sum.Corrupted, sum.Duplicates, sum.Left)
+}
+
+// label names what a sync makes durable: "qmail-send file queue/info".
+func label(ops []Op, o Op) string {
+	if o.Dir != "" {
+		return o.Program + " names in " + kindOf(o.Dir)
+	}
+	for _, other := range ops {
+		for _, n := range other.Adds {
+			if kind := kindOf(n.Path); n.Inode == o.Inode && kind != "queue/pid" {
+				return o.Program + " file " + kind
+			}
+		}
+	}
+	return ""
+}
+
+// kindOf shortens a path to what its file is for.
+func kindOf(file string) string {
+	parts := strings.Split(file, "/")
+	switch {
+	case parts[0] == "queue":
+		return strings.Join(parts[:2], "/")
+	case parts[0] == "mail" && strings.Contains(file, "/"+inMbox):
+		return "mbox"
+	case parts[0] == "mail" && len(parts) > 2:
+		return "Maildir"
+	}
+	return parts[0]
+}
+
+// TestSyncsMatter switches each kind of sync off in the trace. The states that
+// this adds must show a loss; otherwise the sync would be for nothing, or the
+// proof.
+func TestSyncsMatter(t *testing.T) {
+	ops := record(t)
+	h := newHome(t)
+	names := texts(ops)
+	kinds := map[string]bool{}
+	for _, o := range ops {
+		if o.Kind == Sync && o.Program != "sync" { // the other host's
+			kinds[label(ops, o)] = true
+		}
+	}
+	var states []State
+	var of []string
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		p := NewProver(seed)
+		p.Missed(ops, ops) // what may be there with it
+		less := slices.DeleteFunc(slices.Clone(ops), func(o Op) bool { return o.Kind == Sync && label(ops, o) == kind })
+		missed := p.Missed(ops, less)
+		for i := range min(perSync, len(missed)) {
+			states = append(states, missed[i*len(missed)/min(perSync, len(missed))])
+			of = append(of, kind)
+		}
+	}
+	found := map[string]string{}
+	for from := 0; from < len(states); from += batchSize {
+		to := min(from+batchSize, len(states))
+		verdicts, err := Replay(h, states[from:to], names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range verdicts {
+			if v.Lost+v.Corrupted > 0 {
+				found[of[from+i]] = v.Why[0]
+			}
+		}
+	}
+	for kind := range kinds {
+		if found[kind] == "" {
+			t.Errorf("without the sync of %s nothing is lost", kind)
+		}
+		t.Logf("without %s: %s", kind, found[kind])
+	}
 }

@@ -176,7 +176,7 @@ func Record(h *host.Host) ([]Op, error) {
 // watched tells which files a power cut can hurt.
 func watched(file string) bool {
 	return strings.HasPrefix(file, "queue/") && !strings.HasPrefix(file, "queue/lock/") ||
-		strings.HasPrefix(file, "mail/"+token) || strings.HasPrefix(file, "far/")
+		strings.HasPrefix(file, "mail/"+token) || file == "far" || strings.HasPrefix(file, "far/")
 }
 
 func recordSend(h *host.Host, trace string) error {

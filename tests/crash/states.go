@@ -1,8 +1,8 @@
 package crash
 
 import (
-	"crypto/sha256"
 	"fmt"
+	"hash/maphash"
 	"math/rand"
 	"path"
 	"slices"
@@ -18,18 +18,20 @@ type State struct {
 }
 
 // key tells states apart that are not the same for what follows.
-func (s *State) key() string {
-	h := sha256.New()
+func (s *State) key(seed maphash.Seed) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
 	paths := make([]string, 0, len(s.Files))
 	for p := range s.Files {
 		paths = append(paths, p)
 	}
 	sort.Strings(paths)
 	for _, p := range paths {
-		fmt.Fprintf(h, "%q %q\n", p, s.Files[p])
+		fmt.Fprintf(&h, "%q %d ", p, len(s.Files[p]))
+		_, _ = h.WriteString(s.Files[p])
 	}
-	fmt.Fprint(h, s.Accepted)
-	return string(h.Sum(nil))
+	fmt.Fprint(&h, s.Accepted)
+	return h.Sum64()
 }
 
 // Model is how strongly a file system orders what was not synced.
@@ -52,27 +54,85 @@ const (
 	randomOnes  = 24 // subsets at random besides, where there are more
 )
 
-// States constructs the states that a cut after each call may leave, each
-// content once.
-func States(ops []Op, m Model, random *rand.Rand, seen map[string]bool) []State {
+// Prover constructs states, each content once.
+type Prover struct {
+	Random *rand.Rand
+
+	seed maphash.Seed
+	seen map[uint64]bool
+}
+
+// NewProver returns a prover whose random choices follow from seed.
+func NewProver(seed int64) *Prover {
+	return &Prover{rand.New(rand.NewSource(seed)), maphash.MakeSeed(), map[uint64]bool{}}
+}
+
+// States constructs the states that a cut after so many calls may leave.
+func (p *Prover) States(ops []Op, m Model, after int) []State {
 	var all []State
-	for cut := range len(ops) + 1 {
-		c := at(ops[:cut], m)
-		for _, names := range c.names(m, random) {
-			patterns := c.patterns()
-			if m == Weak && len(names) > 0 && len(names) < len(c.pending) {
-				patterns = patterns[:min(len(patterns), uniform)]
-			}
-			for _, data := range patterns {
-				s := c.state(names, data)
-				if k := s.key(); !seen[k] {
-					seen[k] = true
-					all = append(all, s)
+	c := at(ops[:after], m)
+	for _, names := range c.names(m, p.Random) {
+		patterns := c.patterns()
+		if m == Weak && len(names) > 0 && len(names) < len(c.pending) {
+			patterns = patterns[:min(len(patterns), uniform)]
+		}
+		for _, data := range patterns {
+			all = append(all, c.state(names, data))
+		}
+	}
+	return p.fresh(all)
+}
+
+// fresh drops states that were there before.
+func (p *Prover) fresh(states []State) []State {
+	return slices.DeleteFunc(states, func(s State) bool {
+		k := s.key(p.seed)
+		defer func() { p.seen[k] = true }()
+		return p.seen[k]
+	})
+}
+
+// Missed constructs the states in which only that is lost which the syncs
+// that less lacks would have kept.
+func (p *Prover) Missed(ops, less []Op) []State {
+	var all []State
+	for after := range len(less) + 1 {
+		c, kept := at(less[:after], Weak), at(upTo(ops, less[:after]), Weak)
+		names := slices.Clone(c.pending)
+		if lost := len(c.pending) - len(kept.pending); lost > 0 {
+			names = nil
+			for _, i := range c.pending {
+				if kept.waits(&less[i]) {
+					names = append(names, i)
 				}
 			}
 		}
+		for f := range fates {
+			data := map[int]fate{}
+			for _, inode := range c.inodes {
+				if kept.unsynced[inode] == nil {
+					data[inode] = f
+				}
+			}
+			all = append(all, c.state(names, data))
+		}
 	}
-	return all
+	return p.fresh(all)
+}
+
+// upTo returns the beginning of ops that less is a part of.
+func upTo(ops, less []Op) []Op {
+	if len(less) == 0 {
+		return nil
+	}
+	last := less[len(less)-1]
+	i := slices.IndexFunc(ops, func(o Op) bool { return o.N == last.N })
+	return ops[:i+1]
+}
+
+// waits reports whether a change of names is not known to be durable.
+func (c *cut) waits(o *Op) bool {
+	return slices.ContainsFunc(c.pending, func(i int) bool { return c.ops[i].N == o.N })
 }
 
 // cut is what is known to be durable at a cut, and what is not.

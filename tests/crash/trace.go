@@ -35,6 +35,7 @@ type Name struct {
 
 // Op is one call that changed something, or made it durable.
 type Op struct {
+	N       int // its place in the trace
 	Kind    Kind
 	Program string
 	Adds    []Name
@@ -105,6 +106,9 @@ func Parse(home string, watch func(string) bool, traces ...string) ([]Op, error)
 		if err := p.line(strings.TrimSuffix(line, "\n")); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, line)
 		}
+	}
+	for i := range p.ops {
+		p.ops[i].N = i
 	}
 	return p.ops, nil
 }
