@@ -240,7 +240,7 @@ func TestSyncsMatter(t *testing.T) {
 		}
 	}
 	var states []State
-	var of []string
+	var of []string // the sync that each is without
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		p := NewProver(seed)
 		p.Missed(ops, ops) // what may be there with it
@@ -251,10 +251,23 @@ func TestSyncsMatter(t *testing.T) {
 			of = append(of, kind)
 		}
 	}
+	found := findings(t, h, states, of, names)
+	for kind := range kinds {
+		if found[kind] == "" {
+			t.Errorf("without the sync of %s nothing is lost", kind)
+		}
+		t.Logf("without %s: %s", kind, found[kind])
+	}
+}
+
+// findings replays states, each of which stands for something, and tells what
+// mail those of each lose or spoil.
+func findings(t *testing.T, h *host.Host, states []State, of []string, texts map[string]string) map[string]string {
+	t.Helper()
 	found := map[string]string{}
 	for from := 0; from < len(states); from += batchSize {
 		to := min(from+batchSize, len(states))
-		verdicts, err := Replay(h, states[from:to], names)
+		verdicts, err := Replay(h, states[from:to], texts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,10 +277,101 @@ func TestSyncsMatter(t *testing.T) {
 			}
 		}
 	}
-	for kind := range kinds {
-		if found[kind] == "" {
-			t.Errorf("without the sync of %s nothing is lost", kind)
-		}
-		t.Logf("without %s: %s", kind, found[kind])
+	return found
+}
+
+// describe names a call by what it does to which kind of file.
+func describe(ops []Op, o Op) string {
+	switch {
+	case o.Kind == Sync:
+		return "sync " + label(ops, o)
+	case o.Kind == Accept:
+		return "accept"
+	case o.Kind == Write && string(o.Data) == "D":
+		return "mark"
+	case len(o.Adds) > 0:
+		return "name " + kindOf(o.Adds[0].Path)
+	case len(o.Removes) > 0:
+		return "remove " + kindOf(o.Removes[0].Path)
 	}
+	return ""
+}
+
+// TestOrderMatters moves calls behind others that must come later. Where the
+// replay finds nothing lost or spoiled, the table says why.
+func TestOrderMatters(t *testing.T) {
+	ops := record(t)
+	h := newHome(t)
+	tests := []struct{ call, behind, harmless string }{
+		{"sync qmail-queue file queue/mess", "accept", ""},
+		{"sync qmail-queue names in queue/mess", "accept", ""},
+		{"sync qmail-queue file queue/intd", "accept", ""},
+		{"sync qmail-queue names in queue/todo", "accept", ""},
+		{"sync qmail-queue file queue/intd", "name queue/todo", "nobody has been told yet that the message is accepted"},
+		{"sync qmail-send file queue/info", "remove queue/todo", ""},
+		{"sync qmail-send file queue/local", "remove queue/todo", ""},
+		{"sync qmail-send names in queue/info", "remove queue/todo", ""},
+		{"sync qmail-send names in queue/local", "remove queue/todo", ""},
+		{"sync qmail-local file mbox", "mark", ""},
+		{"sync qmail-local file Maildir", "name Maildir", ""},
+		{"sync qmail-local names in Maildir", "mark", ""},
+		{"remove queue/intd", "remove queue/todo", "the one file under two names has served"},
+		{"remove queue/info", "remove queue/mess", "with neither info nor todo, or without text, a message has ended"},
+	}
+	var states []State
+	var of []string
+	for _, tt := range tests {
+		name := tt.call + " behind " + tt.behind
+		moved, from, to := move(ops, tt.call, tt.behind)
+		if from < 0 {
+			t.Errorf("%s: no such calls", name)
+			continue
+		}
+		for _, s := range misplaced(ops, moved, from, to) {
+			states, of = append(states, s), append(of, name)
+		}
+	}
+	found := findings(t, h, states, of, texts(ops))
+	t.Logf("%d states", len(states))
+	for _, tt := range tests {
+		name := tt.call + " behind " + tt.behind
+		if (found[name] == "") != (tt.harmless != "") {
+			t.Errorf("%s: found %q, harmless because %q", name, found[name], tt.harmless)
+		}
+	}
+}
+
+// misplaced constructs the states that a call's move from one place to another
+// adds. Until it comes to its new place, a sync is missing.
+func misplaced(ops, moved []Op, from, to int) []State {
+	p := NewProver(seed)
+	if ops[from].Kind == Sync {
+		p.Missed(ops, ops)
+		return p.Missed(ops, slices.Delete(slices.Clone(ops[:to+1]), from, from+1))
+	}
+	var states []State
+	for after := from; after <= to+1; after++ {
+		p.Extremes(ops, after)
+	}
+	for after := from; after <= to+1; after++ {
+		states = append(states, p.Extremes(moved, after)...)
+	}
+	return states
+}
+
+// move puts the first call of that description behind the next one of the
+// other; from and to are the places.
+func move(ops []Op, call, behind string) (moved []Op, from, to int) {
+	for from := range ops {
+		if describe(ops, ops[from]) != call {
+			continue
+		}
+		to := slices.IndexFunc(ops[from:], func(o Op) bool { return describe(ops, o) == behind })
+		if to > 0 {
+			to += from
+			moved := slices.Insert(slices.Clone(ops), to+1, ops[from])
+			return slices.Delete(moved, from, from+1), from, to
+		}
+	}
+	return nil, -1, -1
 }

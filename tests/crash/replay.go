@@ -41,7 +41,8 @@ const perState = 100
 var queueFile = regexp.MustCompile(`^queue/(mess|info|local|remote|intd|todo|bounce)/(?:\d+/)?(\d+)$`)
 
 // translate gives a state's files the names and tokens of its place n in a
-// batch. The numbers of messages change with them: they are inode numbers, and
+// batch. A token that is torn stays, as do the bytes before: no program gets as
+// far as that. The numbers of messages change with them: they are inode numbers, and
 // a file that is written anew gets another, which qmail-queue might hand out
 // again.
 func translate(s State, n int) State {
@@ -78,9 +79,6 @@ func translate(s State, n int) State {
 	}
 	return t
 }
-
-// torn tokens: ReplaceAll leaves the part of one at the end of a torn file,
-// which no program gets as far as.
 
 // Replay starts the system on each of the states, in one home, and judges
 // what becomes of them. texts are the messages accepted in the whole trace, by
@@ -156,7 +154,7 @@ func place(h *host.Host, s State, token string) error {
 // settle lets everything through, then makes what is left old enough for the
 // clean-up, and starts once more.
 func settle(h *host.Host) error {
-	if err := run(h, 60*time.Second, func() bool {
+	if err := run(h, 4*time.Second, func() bool {
 		return slices.ContainsFunc(queued(h), func(p string) bool {
 			return strings.HasPrefix(p, "queue/todo/") || strings.HasPrefix(p, "queue/info/")
 		})
@@ -173,20 +171,19 @@ func settle(h *host.Host) error {
 			return err
 		}
 	}
-	return run(h, 3*time.Second, func() bool { return len(queued(h)) > 0 })
+	return run(h, 10*time.Second, func() bool { return len(queued(h)) > 0 })
 }
 
-// run keeps the system up as long as there is something to do and it gets on
-// with it, for at most the time given without.
+// run keeps the system up as long as there is something to do and patience has
+// not passed without a file coming or going.
 func run(h *host.Host, patience time.Duration, busy func() bool) error {
 	if err := h.Start(h.Path("log")); err != nil {
 		return err
 	}
 	defer h.Kill()
-	const stuck = 3 * time.Second
 	var before string
 	changed := time.Now()
-	for nudge := time.Now().Add(time.Second); busy() && time.Since(changed) < min(patience, stuck); time.Sleep(20 * time.Millisecond) {
+	for nudge := time.Now().Add(time.Second); busy() && time.Since(changed) < patience; time.Sleep(20 * time.Millisecond) {
 		if now := strings.Join(queued(h), " "); now != before {
 			before, changed = now, time.Now()
 		}

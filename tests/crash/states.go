@@ -120,6 +120,18 @@ func (p *Prover) Missed(ops, less []Op) []State {
 	return p.fresh(all)
 }
 
+// Extremes constructs the states in which of all that is not known to be
+// durable either everything is there, or the names but not the data, or
+// nothing.
+func (p *Prover) Extremes(ops []Op, after int) []State {
+	c := at(ops[:after], Weak)
+	var all []State
+	for _, data := range c.patterns() {
+		all = append(all, c.state(c.pending, data), c.state(nil, data))
+	}
+	return p.fresh(all)
+}
+
 // upTo returns the beginning of ops that less is a part of.
 func upTo(ops, less []Op) []Op {
 	if len(less) == 0 {
