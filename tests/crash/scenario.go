@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/reqmail/reqmail/tests/host"
 )
@@ -37,7 +38,7 @@ func address(box, token string) string {
 	return host.User + "-" + token + "-" + box + "@" + host.Name
 }
 
-// record is the recipient as it stands in a queue file.
+// recipient is the recipient as it stands in a queue file.
 func recipient(box, token string) string { return "T" + address(box, token) + "\x00" }
 
 // message is one of the scenario's.
@@ -205,10 +206,12 @@ func recordSend(h *host.Host, trace string) error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Kill(send, syscall.SIGALRM); err != nil {
-		return err
-	}
-	if err := host.Until("an empty queue", func() bool { return len(queued(h)) == 0 }); err != nil {
+	if err := host.Until("an empty queue", func() bool {
+		// ALRM is for messages that are not being tried: perhaps not yet.
+		_ = syscall.Kill(send, syscall.SIGALRM)
+		time.Sleep(100 * time.Millisecond)
+		return len(queued(h)) == 0
+	}); err != nil {
 		return err
 	}
 	if err := syscall.Kill(send, syscall.SIGTERM); err != nil {
