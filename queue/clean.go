@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"strconv"
 	"syscall"
 )
 
@@ -28,10 +29,20 @@ func RemoveMess(id ID) error {
 	return unlinkIfThere(id.Mess())
 }
 
-// SweepPid removes files that a qmail-queue which died left in pid. now is in
-// Unix seconds.
-func SweepPid(now int64) {
-	s := &Scan{dirs: []string{"pid"}, file: -1}
+// Sweep removes files that a qmail-queue which died left in pid, and
+// envelopes in intd whose message is gone: a crash may undo the removal of the
+// one and not of the other. now is in Unix seconds.
+func Sweep(now int64) {
+	sweep("pid", now, func(string) bool { return true })
+	sweep("intd", now, func(name string) bool {
+		id, ok := ParseID(name)
+		return ok && withoutMess(id)
+	})
+}
+
+// sweep removes the old files of a directory that are ripe.
+func sweep(dir string, now int64, ripe func(name string) bool) {
+	s := &Scan{dirs: []string{dir}, file: -1}
 	defer s.Close()
 	for {
 		name, more, err := s.nextName()
@@ -39,12 +50,14 @@ func SweepPid(now int64) {
 			return
 		}
 		var st syscall.Stat_t
-		path := "pid/" + name
-		if syscall.Stat(path, &st) == nil && now >= int64(st.Atim.Sec)+Ossified {
+		path := dir + "/" + name
+		if syscall.Stat(path, &st) == nil && old(&st, now) && ripe(name) {
 			_ = syscall.Unlink(path)
 		}
 	}
 }
+
+func old(st *syscall.Stat_t, now int64) bool { return now >= int64(st.Atim.Sec)+Ossified }
 
 // Abandoned reports whether a message in mess was left by a qmail-queue that
 // died: not touched for 36 hours, neither queued nor preprocessed. A file
@@ -60,4 +73,35 @@ func Abandoned(id ID, now int64) bool {
 		}
 	}
 	return true
+}
+
+// Orphaned reports whether the files of a message have outlived its text,
+// which is removed last: a crash has undone their removal. None of them was
+// written in the last 36 hours; they are read all the while. now is in Unix
+// seconds.
+func Orphaned(id ID, now int64) bool {
+	if !withoutMess(id) {
+		return false
+	}
+	found := false
+	for _, path := range []string{id.Info(), id.Recipients(Local), id.Recipients(Remote), id.Bounce(), id.Todo()} {
+		var st syscall.Stat_t
+		switch err := syscall.Stat(path, &st); {
+		case err == nil && now >= int64(st.Mtim.Sec)+Ossified:
+			found = true
+		case err != syscall.ENOENT:
+			return false
+		}
+	}
+	return found
+}
+
+// withoutMess reports whether a message's text is gone, not merely out of
+// sight with its directory.
+func withoutMess(id ID) bool {
+	if there, err := exists(id.Mess()); there || err != nil {
+		return false
+	}
+	there, err := exists("mess/" + strconv.FormatUint(uint64(id)%Split(), 10))
+	return there && err == nil
 }

@@ -45,7 +45,7 @@ func (p *Preprocessor) Run(id ID) (used [Channels]bool, err error) {
 	if err := syscall.Stat(id.Mess(), &mess); err != nil {
 		return used, &FileError{"unable to stat", id.Mess(), err}
 	}
-	for _, stale := range []string{id.Recipients(Local), id.Recipients(Remote), id.Info()} {
+	for _, stale := range []string{id.Recipients(Local), id.Recipients(Remote), id.Info(), id.Bounce()} {
 		if err := unlinkIfThere(stale); err != nil {
 			return used, &FileError{"unable to unlink", stale, err}
 		}

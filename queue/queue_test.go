@@ -392,8 +392,12 @@ func TestCleanUp(t *testing.T) {
 		put(t, name, "")
 		age(t, name, seconds)
 	}
-	SweepPid(now)
-	if got := files(t); !slices.Equal(got, []string{"pid/new"}) {
+	for _, name := range []string{"intd/46", "intd/47", ID(47).Mess()} { // 46 has lost its text
+		put(t, name, "")
+		age(t, name, Ossified+10)
+	}
+	Sweep(now)
+	if got := files(t); !slices.Equal(got, []string{"pid/new", "intd/47", ID(47).Mess()}) {
 		t.Errorf("swept: %q", got)
 	}
 	for _, test := range []struct {
@@ -521,4 +525,42 @@ func FuzzRecords(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestOrphaned(t *testing.T) {
+	inQueue(t)
+	const id = ID(46)
+	now := time.Now().Unix()
+	for _, test := range []struct {
+		name  string
+		files map[string]int64 // age in seconds
+		want  bool
+	}{
+		{"nothing", nil, false},
+		{"all its names but the text are back", map[string]int64{id.Info(): Ossified + 10, id.Recipients(Local): Ossified + 10}, true},
+		{"an envelope", map[string]int64{id.Todo(): Ossified + 10}, true},
+		{"one is young", map[string]int64{id.Info(): Ossified + 10, id.Bounce(): 60}, false},
+		{"the text is there", map[string]int64{id.Info(): Ossified + 10, id.Mess(): Ossified + 10}, false},
+	} {
+		for name, seconds := range test.files {
+			put(t, name, "")
+			age(t, name, seconds)
+		}
+		if got := Orphaned(id, now); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+		for name := range test.files {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put(t, id.Info(), "")
+	age(t, id.Info(), Ossified+10)
+	if err := os.RemoveAll("mess"); err != nil {
+		t.Fatal(err)
+	}
+	if Orphaned(id, now) {
+		t.Error("a text out of sight with its directory is taken for gone")
+	}
 }

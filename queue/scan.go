@@ -33,6 +33,17 @@ func ScanSplit(kind string) *Scan {
 	return s
 }
 
+// ScanFiles walks over every message that has a file which qmail-send can see;
+// one with several files comes several times, first by its text.
+func ScanFiles() *Scan {
+	s := &Scan{file: -1}
+	for _, kind := range []string{"mess", "info", "local", "remote"} {
+		s.dirs = append(s.dirs, ScanSplit(kind).dirs...)
+	}
+	s.dirs = append(s.dirs, "bounce", "todo")
+	return s
+}
+
 // Next returns the next message number. more is false when the walk is over.
 // An error is a directory that could not be opened: the walk can go on with
 // the same directory later. ok is false for an entry that is no number, so

@@ -10,6 +10,7 @@
 package main
 
 import (
+	"runtime"
 	"syscall"
 	"time"
 
@@ -18,6 +19,10 @@ import (
 	"github.com/reqmail/reqmail/compat/program"
 	"github.com/reqmail/reqmail/qmail/clean"
 )
+
+// The work stays on one thread, so that a trace of its calls is the same in
+// every run: the tests of crashes and errors go by that.
+func init() { runtime.LockOSThread() }
 
 func main() { program.Main("qmail-clean", clean.ExitNoQueue, run) }
 

@@ -15,6 +15,7 @@ package main
 import (
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -29,6 +30,10 @@ import (
 // lifetime is how long a qmail-queue may take. It must be below the 36 hours
 // after which its files are taken for abandoned.
 const lifetime = 24 * time.Hour
+
+// The work stays on one thread, so that a trace of its calls is the same in
+// every run: the tests of crashes and errors go by that.
+func init() { runtime.LockOSThread() }
 
 func main() { program.Main("qmail-queue", status.InternalBug, run) }
 

@@ -20,6 +20,7 @@ package main
 
 import (
 	"errors"
+	"runtime"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/home"
@@ -30,6 +31,10 @@ import (
 )
 
 const failed = 111
+
+// The work stays on one thread, so that a trace of its calls is the same in
+// every run: the tests of crashes and errors go by that.
+func init() { runtime.LockOSThread() }
 
 func main() { program.Main("qmail-send", failed, run) }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/reqmail/reqmail/queue"
 )
 
-// sweepEvery is how many requests are served between two walks over pid.
+// sweepEvery is how many requests are served between two walks over pid and intd.
 const sweepEvery = 31
 
 // Exit codes.
@@ -28,7 +28,7 @@ func Run(requests io.Reader, answers io.Writer, now func() time.Time) int {
 	in := bufio.NewReaderSize(requests, 4096)
 	for served := 0; ; served++ {
 		if served%sweepEvery == 0 {
-			queue.SweepPid(now().Unix())
+			queue.Sweep(now().Unix())
 		}
 		line, err := readRequest(in)
 		if err != nil {

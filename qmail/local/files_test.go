@@ -248,3 +248,22 @@ func TestQuoteFrom(t *testing.T) {
 		}
 	}
 }
+
+// A message that a crash has torn must not swallow the next one.
+func TestTornMbox(t *testing.T) {
+	for before, want := range map[string]string{
+		"From a\nhalf a li": "From a\nhalf a li\n\nFrom ",
+		"From a\nwhole\n\n": "From a\nwhole\n\nFrom ",
+	} {
+		d := delivery(t, "", "", "./mbox")
+		if err := os.WriteFile("mbox", []byte(before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, complaints := deliver(d); code != 0 {
+			t.Errorf("exit %d, %q", code, complaints)
+		}
+		if got, _ := os.ReadFile("mbox"); !strings.HasPrefix(string(got), want) {
+			t.Errorf("%q: %q", before, got)
+		}
+	}
+}

@@ -22,8 +22,8 @@ const bufferSize = 32 << 10
 // name comes first: an empty mbox may be one that a delivery of this moment
 // has just created, and once there is a message in it nobody asks again. A
 // crash in the meantime leaves an empty mbox, or one with a torn last message
-// for which the delivery is done again. An error leaves the mbox at its former
-// length, unless its lock could not be had.
+// for which the delivery is done again, behind an empty line. An error leaves
+// the mbox at its former length, unless its lock could not be had.
 func (d *Delivery) mbox(name string) error {
 	if err := d.rewind(); err != nil {
 		return err
@@ -38,7 +38,10 @@ func (d *Delivery) mbox(name string) error {
 		return err
 	}
 	size, seekErr := f.Seek(0, io.SeekEnd)
-	readErr, writeErr := d.appendTo(f, name, size == 0 && seekErr == nil)
+	if seekErr != nil {
+		size = -1
+	}
+	readErr, writeErr := d.appendTo(f, name, size)
 	if readErr == nil && writeErr == nil {
 		return nil
 	}
@@ -51,10 +54,16 @@ func (d *Delivery) mbox(name string) error {
 	return trouble("Unable to write "+name, writeErr, "4.3.0")
 }
 
-// appendTo takes the steps of mbox that change the file: name, message, sync.
-func (d *Delivery) appendTo(f fdio.FD, name string, empty bool) (readErr, writeErr error) {
-	if empty {
+// appendTo takes the steps of mbox that change a file of that size, or of
+// unknown size if negative: name, end of a torn message, message, sync.
+func (d *Delivery) appendTo(f fdio.FD, name string, size int64) (readErr, writeErr error) {
+	switch {
+	case size == 0:
 		if err := syncEntry(here, directoryOf(name), name); err != nil {
+			return nil, err
+		}
+	case size > 0 && endsTorn(name, size):
+		if _, err := f.WriteString("\n\n"); err != nil {
 			return nil, err
 		}
 	}
@@ -62,6 +71,20 @@ func (d *Delivery) appendTo(f fdio.FD, name string, empty bool) (readErr, writeE
 		return readErr, writeErr
 	}
 	return nil, f.Sync()
+}
+
+// endsTorn reports whether the last line of an mbox of that size has no end:
+// what a crash left of a delivery, in which the next message would disappear.
+// An mbox that its owner may not read is taken for whole.
+func endsTorn(name string, size int64) bool {
+	f, err := fdio.Open(name, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var last [1]byte
+	n, err := syscall.Pread(int(f), last[:], size-1)
+	return err == nil && n == 1 && last[0] != '\n'
 }
 
 // lock takes the mbox's lock, in the order of those who wait for it. Where

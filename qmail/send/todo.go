@@ -132,14 +132,15 @@ func cleanMess(id queue.ID) wire.CleanRequest {
 	return wire.CleanRequest{Kind: wire.CleanMess, ID: uint64(id)}
 }
 
-// cleanUpOne looks at one file of mess for messages that a qmail-queue which
-// died has left, and has it removed.
+// cleanUpOne looks at one file of the queue for messages that a qmail-queue
+// which died has left, and for what a crash has brought back of ended ones, and
+// has it removed.
 func (s *Scheduler) cleanUpOne() {
 	if s.cleanup == nil {
 		if s.recent < s.nextCleanup {
 			return
 		}
-		s.cleanup = queue.ScanSplit("mess")
+		s.cleanup = queue.ScanFiles()
 	}
 	id, ok, more, err := s.cleanup.Next()
 	switch {
@@ -150,5 +151,20 @@ func (s *Scheduler) cleanUpOne() {
 		s.nextCleanup = s.recent + cleanupInterval
 	case ok && queue.Abandoned(id, s.recent):
 		s.askCleaner(cleanMess(id))
+	case ok && queue.Orphaned(id, s.recent):
+		s.bury(id)
 	}
+}
+
+// bury removes what is left of a message without text; the envelope first, so
+// that nothing is preprocessed again.
+func (s *Scheduler) bury(id queue.ID) {
+	if !s.askCleaner(wire.CleanRequest{Kind: wire.CleanTodo, ID: uint64(id)}) {
+		return
+	}
+	if err := queue.Remove(id); err != nil {
+		s.warnFileError(err, tryAgain)
+		return
+	}
+	s.steer.ended(id, s.recent)
 }

@@ -148,6 +148,9 @@ func (h *Host) StartTo(out *os.File, args ...string) error {
 	return h.send.Start()
 }
 
+// PID returns the process that Start started: qmail-send, or the prefix.
+func (h *Host) PID() int { return h.send.Process.Pid }
+
 // Signal sends a signal to qmail-send.
 func (h *Host) Signal(sig syscall.Signal) error { return h.send.Process.Signal(sig) }
 

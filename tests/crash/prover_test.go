@@ -1,0 +1,377 @@
+package crash
+
+import (
+	"fmt"
+	"maps"
+	"math/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/reqmail/reqmail/tests/host"
+)
+
+func TestMain(m *testing.M) {
+	if os.Geteuid() != 0 {
+		os.Exit(m.Run())
+	}
+	if err := host.AsNobody("bin"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// seed makes what is sampled the same in every run.
+const seed = 1
+
+// batchSize is how many states are replayed in one system.
+const batchSize = 100
+
+// How much is tried where not everything is asked for.
+const (
+	someCuts   = 25
+	someStates = 90
+	perSync    = 6 // states without a kind of sync
+)
+
+// everything reports whether the whole proof is asked for, which takes a
+// while: REQMAIL_PROVER=all.
+func everything() bool { return os.Getenv("REQMAIL_PROVER") == "all" }
+
+// newHome makes a home for replaying; in memory, where there is a file system
+// for that, for a replay needs no disk.
+func newHome(t *testing.T) *host.Host {
+	t.Helper()
+	bin, err := filepath.Abs("../../build/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, err := os.MkdirTemp("/dev/shm", "reqmail-crash.")
+	if err != nil {
+		home, err = os.MkdirTemp("", "reqmail-crash.")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	h, err := layOut(home, bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// recording is the one of this run of the tests.
+var recording = sync.OnceValues(func() ([]Op, error) {
+	bin, err := filepath.Abs("../../build/bin")
+	if err != nil {
+		return nil, err
+	}
+	home, err := os.MkdirTemp("", "reqmail-crash.")
+	if err != nil {
+		return nil, err
+	}
+	if os.Getenv("REQMAIL_PROVER_KEEP") == "" {
+		defer os.RemoveAll(home)
+	}
+	h, err := layOut(home, bin)
+	if err != nil {
+		return nil, err
+	}
+	return Record(h)
+})
+
+func record(t *testing.T) []Op {
+	t.Helper()
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("strace is not installed")
+	}
+	ops, err := recording()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ops
+}
+
+// texts tells which message of the scenario a file in todo is about.
+func texts(ops []Op) map[string]string {
+	written := map[int]string{}
+	named := map[string]int{}
+	for _, op := range ops {
+		if op.Kind == Write {
+			written[op.Inode] += string(op.Data)
+		}
+		for _, n := range op.Adds {
+			if strings.HasPrefix(n.Path, "queue/mess/") {
+				named[filepath.Base(n.Path)] = n.Inode
+			}
+		}
+	}
+	all := map[string]string{}
+	for _, op := range ops {
+		if op.Kind != Accept {
+			continue
+		}
+		text := written[named[filepath.Base(op.Adds[0].Path)]]
+		for _, m := range scenario {
+			if strings.Contains(text, m.body(token)) && !strings.Contains(text, failure) {
+				all[op.Adds[0].Path] = m.name
+			}
+		}
+	}
+	return all
+}
+
+// total adds up verdicts.
+type total struct {
+	Verdict
+	states int
+}
+
+func (s *total) add(verdicts []Verdict) {
+	for _, v := range verdicts {
+		s.states++
+		s.Lost += v.Lost
+		s.Corrupted += v.Corrupted
+		s.Duplicates += v.Duplicates
+		s.Left += v.Left
+		if len(s.Why) < 10 {
+			s.Why = append(s.Why, v.Why...)
+		}
+	}
+}
+
+// replayAll replays states in batches.
+func replayAll(t *testing.T, h *host.Host, states []State, texts map[string]string) total {
+	t.Helper()
+	var sum total
+	for len(states) > 0 {
+		began := time.Now()
+		n := min(batchSize, len(states))
+		verdicts, err := Replay(h, states[:n], texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum.add(verdicts)
+		t.Logf("%d states in %v", n, time.Since(began))
+		states = states[n:]
+	}
+	return sum
+}
+
+// sample takes n of the states, or all where everything is asked for.
+func sample(states []State, n int) []State {
+	if everything() || n >= len(states) {
+		return states
+	}
+	random := rand.New(rand.NewSource(seed))
+	random.Shuffle(len(states), func(i, j int) { states[i], states[j] = states[j], states[i] })
+	return states[:n]
+}
+
+// TestPowerCut replays what a power cut at any moment may leave.
+func TestPowerCut(t *testing.T) {
+	ops := record(t)
+	p := NewProver(seed)
+	cuts := p.Random.Perm(len(ops) + 1)
+	if !everything() {
+		cuts = cuts[:someCuts]
+	}
+	var journaling, weak []State
+	for _, after := range cuts {
+		journaling = append(journaling, p.States(ops, Journaling, after)...)
+		weak = append(weak, p.States(ops, Weak, after)...)
+	}
+	t.Logf("%d calls, %d states of a journaling file system, %d more of a weakly ordered one", len(ops), len(journaling), len(weak))
+	states := append(sample(journaling, someStates/3), sample(weak, someStates*2/3)...)
+	sum := replayAll(t, newHome(t), states, texts(ops))
+	for _, why := range sum.Why {
+		t.Error(why)
+	}
+	t.Logf("states tried: %d, lost %d, corrupted %d, duplicates outside invariant 2: %d, left behind %d",
+		sum.states, sum.Lost, sum.Corrupted, sum.Duplicates, sum.Left)
+}
+
+// label names what a sync makes durable: "qmail-send file queue/info".
+func label(ops []Op, o Op) string {
+	if o.Dir != "" {
+		return o.Program + " names in " + kindOf(o.Dir)
+	}
+	for _, other := range ops {
+		for _, n := range other.Adds {
+			if kind := kindOf(n.Path); n.Inode == o.Inode && kind != "queue/pid" {
+				return o.Program + " file " + kind
+			}
+		}
+	}
+	return ""
+}
+
+// kindOf shortens a path to what its file is for.
+func kindOf(file string) string {
+	parts := strings.Split(file, "/")
+	switch {
+	case parts[0] == "queue":
+		return strings.Join(parts[:2], "/")
+	case parts[0] == "mail" && strings.Contains(file, "/"+inMbox):
+		return "mbox"
+	case parts[0] == "mail" && len(parts) > 2:
+		return "Maildir"
+	}
+	return parts[0]
+}
+
+// TestSyncsMatter switches each kind of sync off in the trace. The states that
+// this adds must show a loss; otherwise the sync would be for nothing, or the
+// proof.
+func TestSyncsMatter(t *testing.T) {
+	ops := record(t)
+	h := newHome(t)
+	names := texts(ops)
+	kinds := map[string]bool{}
+	for _, o := range ops {
+		if o.Kind == Sync && o.Program != "sync" { // the other host's
+			kinds[label(ops, o)] = true
+		}
+	}
+	var states []State
+	var of []string // the sync that each is without
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		p := NewProver(seed)
+		p.Missed(ops, ops) // what may be there with it
+		less := slices.DeleteFunc(slices.Clone(ops), func(o Op) bool { return o.Kind == Sync && label(ops, o) == kind })
+		missed := p.Missed(ops, less)
+		for i := range min(perSync, len(missed)) {
+			states = append(states, missed[i*len(missed)/min(perSync, len(missed))])
+			of = append(of, kind)
+		}
+	}
+	found := findings(t, h, states, of, names)
+	for kind := range kinds {
+		if found[kind] == "" {
+			t.Errorf("without the sync of %s nothing is lost", kind)
+		}
+		t.Logf("without %s: %s", kind, found[kind])
+	}
+}
+
+// findings replays states, each of which stands for something, and tells what
+// mail those of each lose or spoil.
+func findings(t *testing.T, h *host.Host, states []State, of []string, texts map[string]string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for from := 0; from < len(states); from += batchSize {
+		to := min(from+batchSize, len(states))
+		verdicts, err := Replay(h, states[from:to], texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range verdicts {
+			if v.Lost+v.Corrupted > 0 {
+				found[of[from+i]] = v.Why[0]
+			}
+		}
+	}
+	return found
+}
+
+// describe names a call by what it does to which kind of file.
+func describe(ops []Op, o Op) string {
+	switch {
+	case o.Kind == Sync:
+		return "sync " + label(ops, o)
+	case o.Kind == Accept:
+		return "accept"
+	case o.Kind == Write && string(o.Data) == "D":
+		return "mark"
+	case len(o.Adds) > 0:
+		return "name " + kindOf(o.Adds[0].Path)
+	case len(o.Removes) > 0:
+		return "remove " + kindOf(o.Removes[0].Path)
+	}
+	return ""
+}
+
+// TestOrderMatters moves calls behind others that must come later. Where the
+// replay finds nothing lost or spoiled, the table says why.
+func TestOrderMatters(t *testing.T) {
+	ops := record(t)
+	h := newHome(t)
+	tests := []struct{ call, behind, harmless string }{
+		{"sync qmail-queue file queue/mess", "accept", ""},
+		{"sync qmail-queue names in queue/mess", "accept", ""},
+		{"sync qmail-queue file queue/intd", "accept", ""},
+		{"sync qmail-queue names in queue/todo", "accept", ""},
+		{"sync qmail-queue file queue/intd", "name queue/todo", "nobody has been told yet that the message is accepted"},
+		{"sync qmail-send file queue/info", "remove queue/todo", ""},
+		{"sync qmail-send file queue/local", "remove queue/todo", ""},
+		{"sync qmail-send names in queue/info", "remove queue/todo", ""},
+		{"sync qmail-send names in queue/local", "remove queue/todo", ""},
+		{"sync qmail-local file mbox", "mark", ""},
+		{"sync qmail-local file Maildir", "name Maildir", ""},
+		{"sync qmail-local names in Maildir", "mark", ""},
+		{"remove queue/intd", "remove queue/todo", "the one file under two names has served"},
+		{"remove queue/info", "remove queue/mess", "with neither info nor todo, or without text, a message has ended"},
+	}
+	var states []State
+	var of []string
+	for _, tt := range tests {
+		name := tt.call + " behind " + tt.behind
+		moved, from, to := move(ops, tt.call, tt.behind)
+		if from < 0 {
+			t.Errorf("%s: no such calls", name)
+			continue
+		}
+		for _, s := range misplaced(ops, moved, from, to) {
+			states, of = append(states, s), append(of, name)
+		}
+	}
+	found := findings(t, h, states, of, texts(ops))
+	t.Logf("%d states", len(states))
+	for _, tt := range tests {
+		name := tt.call + " behind " + tt.behind
+		if (found[name] == "") != (tt.harmless != "") {
+			t.Errorf("%s: found %q, harmless because %q", name, found[name], tt.harmless)
+		}
+	}
+}
+
+// misplaced constructs the states that a call's move from one place to another
+// adds. Until it comes to its new place, a sync is missing.
+func misplaced(ops, moved []Op, from, to int) []State {
+	p := NewProver(seed)
+	if ops[from].Kind == Sync {
+		p.Missed(ops, ops)
+		return p.Missed(ops, slices.Delete(slices.Clone(ops[:to+1]), from, from+1))
+	}
+	var states []State
+	for after := from; after <= to+1; after++ {
+		p.Extremes(ops, after)
+	}
+	for after := from; after <= to+1; after++ {
+		states = append(states, p.Extremes(moved, after)...)
+	}
+	return states
+}
+
+// move puts the first call of that description behind the next one of the
+// other; from and to are the places.
+func move(ops []Op, call, behind string) (moved []Op, from, to int) {
+	for from := range ops {
+		if describe(ops, ops[from]) != call {
+			continue
+		}
+		to := slices.IndexFunc(ops[from:], func(o Op) bool { return describe(ops, o) == behind })
+		if to > 0 {
+			to += from
+			moved := slices.Insert(slices.Clone(ops), to+1, ops[from])
+			return slices.Delete(moved, from, from+1), from, to
+		}
+	}
+	return nil, -1, -1
+}
