@@ -280,6 +280,12 @@ func findings(t *testing.T, h *host.Host, states []State, of []string, texts map
 	return found
 }
 
+// lastMark is the mark of the last recipient that is done. Which delivery the
+// first ones are for is different in every run.
+const lastMark = "last mark"
+
+func marks(o Op) bool { return o.Kind == Write && string(o.Data) == "D" }
+
 // describe names a call by what it does to which kind of file.
 func describe(ops []Op, o Op) string {
 	switch {
@@ -287,8 +293,8 @@ func describe(ops []Op, o Op) string {
 		return "sync " + label(ops, o)
 	case o.Kind == Accept:
 		return "accept"
-	case o.Kind == Write && string(o.Data) == "D":
-		return "mark"
+	case marks(o) && !slices.ContainsFunc(ops[o.N+1:], marks):
+		return lastMark
 	case len(o.Adds) > 0:
 		return "name " + kindOf(o.Adds[0].Path)
 	case len(o.Removes) > 0:
@@ -312,9 +318,9 @@ func TestOrderMatters(t *testing.T) {
 		{"sync qmail-send file queue/local", "remove queue/todo", ""},
 		{"sync qmail-send names in queue/info", "remove queue/todo", ""},
 		{"sync qmail-send names in queue/local", "remove queue/todo", ""},
-		{"sync qmail-local file mbox", "mark", ""},
+		{"sync qmail-local file mbox", lastMark, ""},
 		{"sync qmail-local file Maildir", "name Maildir", ""},
-		{"sync qmail-local names in Maildir", "mark", ""},
+		{"sync qmail-local names in Maildir", lastMark, ""},
 		{"remove queue/intd", "remove queue/todo", "the one file under two names has served"},
 		{"remove queue/info", "remove queue/mess", "with neither info nor todo, or without text, a message has ended"},
 	}
