@@ -219,6 +219,11 @@ func serveScripts(t *testing.T, scripts ...remote.Script) (port int) {
 }
 
 func TestTLSFromFirstByte(t *testing.T) {
+	if probe, err := net.Listen("tcp4", "127.0.0.1:465"); err != nil {
+		t.Skip("cannot listen on port 465 here:", err)
+	} else {
+		probe.Close()
+	}
 	a := authority(t)
 	p := start(t, peer.Options{
 		Address: "127.0.0.1:465", FirstByte: true, Mechanisms: []string{"PLAIN"},
