@@ -1,0 +1,121 @@
+package resident
+
+import (
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+)
+
+// MaxDatagram is the most bytes that a datagram may have, and MaxFiles the
+// most descriptors that may travel with it.
+const (
+	MaxDatagram = 64 << 10
+	MaxFiles    = 4
+)
+
+// Conn is one side of the socket between a parent and a child. One goroutine
+// may send while another receives.
+type Conn struct {
+	file *os.File
+	raw  syscall.RawConn
+}
+
+func newConn(fd fdio.FD) (*Conn, error) {
+	file := fdio.Pollable(fd, "resident")
+	raw, err := file.SyscallConn()
+	return &Conn{file, raw}, err
+}
+
+// Send sends a datagram, with copies of descriptors. It waits while the other
+// side has not taken in what was sent before.
+func (c *Conn) Send(data []byte, files ...fdio.FD) error {
+	if len(data) > MaxDatagram || len(files) > MaxFiles {
+		return syscall.EMSGSIZE
+	}
+	var rights []byte
+	if len(files) > 0 {
+		numbers := make([]int, len(files))
+		for i, f := range files {
+			numbers[i] = int(f)
+		}
+		rights = syscall.UnixRights(numbers...)
+	}
+	return perform(c.raw.Write, func(fd int) error {
+		_, err := syscall.SendmsgN(fd, data, rights, nil, syscall.MSG_NOSIGNAL)
+		return err
+	})
+}
+
+// Receive takes in a datagram into buf, and the descriptors that came with it,
+// close-on-exec, which are the caller's to close. io.EOF is the other side's
+// end. A datagram that does not fit is the error EMSGSIZE.
+func (c *Conn) Receive(buf []byte) (data []byte, files []fdio.FD, err error) {
+	var room [64]byte // CmsgSpace of MaxFiles descriptors, and more
+	var n, rights, flags int
+	err = perform(c.raw.Read, func(fd int) (err error) {
+		n, rights, flags, _, err = syscall.Recvmsg(fd, buf, room[:], syscall.MSG_CMSG_CLOEXEC)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	files = received(room[:rights])
+	switch {
+	case flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) != 0:
+		Close(files)
+		return nil, nil, syscall.EMSGSIZE
+	case n == 0:
+		Close(files)
+		return nil, nil, io.EOF
+	}
+	return buf[:n], files, nil
+}
+
+// Close closes descriptors that were received.
+func Close(files []fdio.FD) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+func received(rights []byte) (files []fdio.FD) {
+	messages, err := syscall.ParseSocketControlMessage(rights)
+	if err != nil {
+		return nil
+	}
+	for _, m := range messages {
+		numbers, err := syscall.ParseUnixRights(&m)
+		if err != nil {
+			continue
+		}
+		for _, n := range numbers {
+			files = append(files, fdio.FD(n))
+		}
+	}
+	return files
+}
+
+// SetReadDeadline limits how long Receive waits.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.file.SetReadDeadline(t) }
+
+// Close ends the conversation; the other side receives io.EOF.
+func (c *Conn) Close() error { return c.file.Close() }
+
+// perform makes a system call as soon as it need not wait.
+func perform(when func(func(fd uintptr) bool) error, call func(fd int) error) error {
+	var failure error
+	err := when(func(fd uintptr) bool {
+		for {
+			if failure = call(int(fd)); failure != syscall.EINTR {
+				return failure != syscall.EAGAIN
+			}
+		}
+	})
+	if err == nil {
+		err = failure
+	}
+	return err
+}

@@ -1,0 +1,94 @@
+package resident
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/child"
+	"github.com/reqmail/reqmail/compat/fdio"
+)
+
+// Offer is a parent's offer to a child that it is about to start.
+type Offer struct {
+	Conn   *Conn    // to the child, should it stay
+	Of     Identity // of the executable
+	theirs fdio.FD
+}
+
+// Extend adds an offer to a command, which must have its Files. The command's
+// program is resolved here, so that what is run is what is identified. An
+// error leaves the command as it was: it can be run all the same.
+func Extend(cmd *child.Command) (*Offer, error) {
+	path, err := Resolve(cmd)
+	if err != nil {
+		return nil, err
+	}
+	of, err := Identify(path)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := newConn(fdio.FD(pair[0]))
+	if err != nil {
+		conn.Close()
+		fdio.FD(pair[1]).Close()
+		return nil, err
+	}
+	files := slices.Clone(cmd.Files)
+	for len(files) < firstSocket {
+		files = append(files, child.Closed)
+	}
+	env := cmd.Env
+	if env == nil {
+		env = os.Environ()
+	}
+	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, Variable+"=") })
+	invited := invitation{fdio.FD(len(files)), of}
+	cmd.Files = append(files, fdio.FD(pair[1]))
+	cmd.Env = append(env, Variable+"="+invited.String())
+	return &Offer{conn, of, fdio.FD(pair[1])}, nil
+}
+
+// Resolve returns the file that a command executes, as seen from here.
+func Resolve(cmd *child.Command) (string, error) {
+	path := cmd.Path
+	if cmd.Find {
+		var err error
+		if path, err = child.Lookup(path); err != nil {
+			return "", err
+		}
+	}
+	if cmd.Dir != "" && !strings.HasPrefix(path, "/") {
+		path = cmd.Dir + "/" + path
+	}
+	return path, nil
+}
+
+// Started must be called once the child is started or could not be.
+func (o *Offer) Started() { o.theirs.Close() }
+
+// Accepted waits for the child's word that it stays, and returns what it says
+// about its first job. An error is a child that does not stay: it ended, or is
+// a foreign one, or of another version.
+func (o *Offer) Accepted(name string) (first []byte, err error) {
+	buf := make([]byte, MaxDatagram)
+	data, files, err := o.Conn.Receive(buf)
+	if err != nil {
+		return nil, err
+	}
+	Close(files)
+	first, ok := bytes.CutPrefix(data, greeting(name))
+	if !ok {
+		return nil, syscall.EPROTO
+	}
+	return first, nil
+}
+
+// greeting is what a child says first.
+func greeting(name string) []byte { return []byte(name + "/" + protocol + "\x00") }

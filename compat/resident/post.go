@@ -1,0 +1,72 @@
+package resident
+
+import (
+	"os"
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+)
+
+// Post is a child's end of an offer.
+type Post struct{ *Conn }
+
+// Invited takes the offer of the parent, if there is one that is meant for
+// this very program; nil otherwise. Variable and socket are hidden from
+// whatever the process runs.
+func Invited() *Post { return invited("/proc/self/exe") }
+
+func invited(executable string) *Post {
+	value, ok := os.LookupEnv(Variable)
+	if !ok {
+		return nil
+	}
+	_ = os.Unsetenv(Variable)
+	i, ok := parseInvitation(value)
+	if !ok {
+		return nil
+	}
+	kind, err := syscall.GetsockoptInt(int(i.socket), syscall.SOL_SOCKET, syscall.SO_TYPE)
+	if err != nil || kind != syscall.SOCK_SEQPACKET {
+		return nil // somebody else's descriptor
+	}
+	syscall.CloseOnExec(int(i.socket))
+	self, err := Identify(executable)
+	if err != nil || self != i.executable {
+		i.socket.Close()
+		return nil
+	}
+	conn, err := newConn(i.socket)
+	if err != nil {
+		conn.Close()
+		return nil
+	}
+	return &Post{conn}
+}
+
+// Stay tells the parent that the child called name has done its first job, and
+// what became of it. An error says that nobody wants it to stay.
+func (p *Post) Stay(name string, first []byte) error {
+	return p.Send(append(greeting(name), first...))
+}
+
+// Detach puts /dev/null in the place of the descriptors 0, 1 and 2 that the
+// first job came with, so that whoever reads from their other ends sees their
+// end.
+func Detach() error {
+	null, err := fdio.Open("/dev/null", syscall.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	for fd := range firstSocket {
+		if int(null) == fd {
+			continue
+		}
+		if err := syscall.Dup3(int(null), fd, 0); err != nil {
+			return err
+		}
+	}
+	if null >= firstSocket {
+		null.Close()
+	}
+	return nil
+}

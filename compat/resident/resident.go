@@ -1,0 +1,77 @@
+// Package resident lets a child that is ours stay for more jobs, where it
+// would otherwise end with its first and be started anew for the next.
+//
+// A parent runs whatever program it resolves for its first job as it always
+// would, plus one inherited socket named in one environment variable (Offer). A
+// foreign program ignores both. Ours does its job and then, if its own
+// executable is the file that the parent says it resolved, says so on the
+// socket (Post) and waits for more. Where a wrapper stands between, or the
+// variable came from elsewhere, it ends as C's would. So no first job is
+// special, and no wrapper is bypassed.
+//
+// The package owns the offer, the greeting and the passing of datagrams with
+// descriptors. It must not know what the jobs are.
+package resident
+
+import (
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+)
+
+// Variable names the socket and the resolved executable in a child's
+// environment: "FD:DEVICE:INODE", in decimal.
+const Variable = "REQMAIL_STAY"
+
+// protocol is the version of what parent and child say to each other; a child
+// of another one is not kept.
+const protocol = "1"
+
+// Identity is an executable: a file, whatever its names are.
+type Identity struct {
+	device, inode uint64
+}
+
+// Identify returns the identity of the file at a path.
+func Identify(path string) (Identity, error) {
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		return Identity{}, err
+	}
+	return Identity{uint64(st.Dev), st.Ino}, nil
+}
+
+// invitation is the variable's value.
+type invitation struct {
+	socket     fdio.FD
+	executable Identity
+}
+
+func (i invitation) String() string {
+	return strconv.Itoa(int(i.socket)) + ":" + strconv.FormatUint(i.executable.device, 10) + ":" +
+		strconv.FormatUint(i.executable.inode, 10)
+}
+
+// firstSocket is the lowest descriptor a socket can have: those below are the
+// program's own.
+const firstSocket = 3
+
+func parseInvitation(value string) (i invitation, ok bool) {
+	fields := strings.Split(value, ":")
+	if len(fields) != 3 {
+		return i, false
+	}
+	const bits = 31
+	socket, err := strconv.ParseUint(fields[0], 10, bits)
+	if err != nil || socket < firstSocket {
+		return i, false
+	}
+	i.socket = fdio.FD(socket)
+	if i.executable.device, err = strconv.ParseUint(fields[1], 10, 64); err != nil {
+		return i, false
+	}
+	i.executable.inode, err = strconv.ParseUint(fields[2], 10, 64)
+	return i, err == nil
+}
