@@ -24,6 +24,8 @@ func TestLowestLimit(t *testing.T) {
 		{"the lowest of several", "ulimit -v 2048\nulimit -v 1024\n", shellLimits(), mega},
 		{"a unit", "[Service]\nLimitAS=512M\n", unitLimits("LimitAS"), 512 * mega},
 		{"a unit, soft and hard", "LimitAS=1M:2G\n", unitLimits("LimitAS"), 2048 * mega},
+		{"soft limits", "exec softlimit -o 20 -m 2000000 tcpserver\nulimit -Sv 20000\n", softLimits(), 2000000},
+		{"chpst", "exec chpst -u joe -m 4000000 x\n", softLimits(), 4000000},
 		{"infinity", "LimitAS=infinity\n", unitLimits("LimitAS"), 0},
 		{"another of the unit's limits", "DefaultLimitAS=1M\n", unitLimits("LimitAS"), 0},
 		{"xinetd", "service smtp\n{\n\trlimit_as = 32M\n}\n", xinetdLimits(), 32 * mega},
@@ -53,6 +55,9 @@ func TestDoctor(t *testing.T) {
 	put(t, h.path("/etc/xinetd.d/ftp_psa"), "service ftp\n{\n server = /usr/sbin/proftpd\n rlimit_as = 8M\n}\n", 0o644)
 	put(t, h.path("/service/qmail-send/run"), "#!/bin/sh\nulimit -v 30000\nexec /var/qmail/rc\n", 0o755)
 	put(t, h.home("rc"), "#!/bin/sh\nexec env - PATH=/var/qmail/bin:$PATH qmail-start ./Maildir/\n", 0o755)
+	put(t, h.path("/service/smtpd/run"), "#!/bin/sh\nexec softlimit -m 2000000 tcpserver 0 25 qmail-smtpd\n", 0o755)
+	put(t, h.home("control/spfbehavior"), "3\n", 0o644)
+	put(t, h.home("control/tlshosts/x.pem"), "", 0o644)
 	put(t, h.home("control/taps"), "x\n", 0o644)
 	put(t, h.home("control/nonsense"), "x\n", 0o644)
 	put(t, h.home("bin/qmail-send"), content(t, b.theirs)+"control/taps\x00", 0o711)
@@ -77,6 +82,7 @@ func TestDoctor(t *testing.T) {
 		"ok: host: /var/qmail: a Plesk host, 11.5.30 Debian 7.0",
 		"/service/qmail-send: starts qmail-send (supervise)",
 		"bad: limits: /etc/xinetd.d/smtp_psa: a hard limit of 64 MB",
+		"bad: limits: /service/smtpd/run: a soft limit of 2000000 bytes",
 		"bad: limits: /service/qmail-send/run: a hard limit of 29 MB",
 		"ok: wrappers: /var/qmail/bin/qmail-queue: is a wrapper; a swap replaces qmail-queue.moved behind it",
 		"look: wrappers: qmail-local: has two originals",
@@ -91,8 +97,10 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("no %q in\n%s", line, &out)
 		}
 	}
-	if strings.Contains(out.String(), "ftp_psa") {
-		t.Error("a service that is not qmail's is looked at")
+	for _, fine := range []string{"ftp_psa", "spfbehavior", "tlshosts"} {
+		if strings.Contains(out.String(), fine) {
+			t.Errorf("%s is remarked on in\n%s", fine, &out)
+		}
 	}
 	if after := h.state(t); len(after) != len(before) {
 		t.Error("the doctor has changed bin/")

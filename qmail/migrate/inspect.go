@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/home"
+	"github.com/reqmail/reqmail/control/reference"
 	"github.com/reqmail/reqmail/qmail/qlist"
 	"github.com/reqmail/reqmail/queue"
 )
@@ -176,12 +177,17 @@ func patch(what string) string {
 	return ""
 }
 
-// checkPatches compares control files and environment variables in use with
-// the names that programs have in them: what the installed ones know and ours
-// do not is a patch that is lost, and a control file that none knows is
-// nobody's.
+// checkPatches looks for control files and environment variables in use that
+// programs of ours do not read: what the installed ones have in them is a patch
+// that is lost, and a control file that none knows is nobody's. Which control
+// files ours read, the reference tells.
 func (h *Host) checkPatches(r *Report, name string) {
 	old, fresh := h.installed(), contents(h.From)
+	ours := map[string]bool{}
+	for _, f := range reference.Files {
+		top, _, _ := strings.Cut(string(f.Name), "/") // tlshosts/HOST.pem
+		ours[top] = true
+	}
 	scripts := ""
 	for _, path := range h.configs() {
 		scripts += readText(path) + "\n"
@@ -193,7 +199,7 @@ func (h *Host) checkPatches(r *Report, name string) {
 	for _, f := range files {
 		file, where := f.Name(), h.Home+"/control/"+f.Name()
 		switch reader := knows(old, "control/"+file); {
-		case knows(fresh, file) != "", strings.Contains(scripts, file):
+		case ours[file], strings.Contains(scripts, file):
 		case reader != "":
 			r.say(Note, name, where, reader+" reads it, none of our programs does"+patch(file))
 		default:

@@ -19,8 +19,21 @@ type limitRule struct {
 	unit    uint64         // bytes, where the number has no unit of its own
 }
 
-// The rules. A soft limit alone (softlimit, chpst -m, ulimit -S) is not among
-// them: it does no harm.
+// leastSoft is the soft limit in bytes below which the system cannot load our
+// larger programs, so that their entry point has no say.
+const leastSoft = 3 << 20
+
+// softLimits are the ways to set a soft limit alone, which does no harm unless
+// it is tiny.
+func softLimits() []limitRule {
+	return []limitRule{
+		{regexp.MustCompile(`(?m)^[^#\n]*\bsoftlimit\b[^#\n]*\s-[am]\s*([0-9]+)()`), 1},
+		{regexp.MustCompile(`(?m)^[^#\n]*\bchpst\b[^#\n]*\s-m\s*([0-9]+)()`), 1},
+		{regexp.MustCompile(`(?m)^[^#\n]*\bulimit\s+(?:-S\s+-v|-Sv)\s+([0-9]+)()`), 1 << 10},
+	}
+}
+
+// The rules for hard limits.
 func shellLimits() []limitRule {
 	return []limitRule{
 		{regexp.MustCompile(`(?m)^[^#\n]*\bulimit\s+(?:-H\s*)?-H?v\s+([0-9]+)()`), 1 << 10},
@@ -82,6 +95,9 @@ func (h *Host) checkLimits(r *Report, name string) {
 	}
 	for _, path := range h.starters() {
 		say(path, shellLimits())
+		if limit, ok := lowest(readText(path), softLimits()); ok && limit < leastSoft {
+			r.say(Bad, name, h.bare(path), fmt.Sprintf("a soft limit of %d bytes of memory; our programs need %d: raise it", limit, leastSoft))
+		}
 	}
 	for _, unit := range h.units() {
 		if strings.Contains(readText(unit), "qmail") || strings.Contains(readText(unit), "svscan") {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -12,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/reqmail/reqmail/packaging/layout"
+
+	"github.com/reqmail/reqmail/queue/orders"
 )
 
 // The builds that a fake host's programs are copies of: what counts is that
@@ -126,6 +129,7 @@ func TestMigrate(t *testing.T) {
 	t.Run("ended at each step", func(t *testing.T) { endedAtEachStep(t, b) })
 	t.Run("interrupted", func(t *testing.T) { interrupted(t, b) })
 	t.Run("damaged source", func(t *testing.T) { damagedSource(t, b) })
+	t.Run("held mail", func(t *testing.T) { heldMail(t, b) })
 	t.Run("replaced by somebody else", func(t *testing.T) { replacedSince(t, b) })
 }
 
@@ -312,5 +316,25 @@ func replacedSince(t *testing.T, b builds) {
 	}
 	if got := content(t, h.home("bin/qmail-send")); got != "an update's" {
 		t.Error("the update's qmail-send is gone")
+	}
+}
+
+// heldMail: C qmail would deliver what an administrator holds back, so there is
+// no way back to it unless he says so.
+func heldMail(t *testing.T, b builds) {
+	h := fake(t, b)
+	before := h.state(t)
+	if code, out, err := h.swap(nil); code == Failed || err != nil {
+		t.Fatalf("%v %v\n%s", code, err, out)
+	}
+	swapped := h.state(t)
+	put(t, h.home("queue", orders.File), `{"id":17,"order":{"birth":1,"held":true}}`+"\n", 0o600)
+	code, out, _ := h.rollback(nil)
+	if code != Failed || !strings.Contains(out, "1 messages are held") || !maps.Equal(h.state(t), swapped) {
+		t.Errorf("a rollback with held mail: %v\n%s", code, out)
+	}
+	insisting := Rollback{Host: *h, Report: &Report{Out: io.Discard}, EvenIfHeld: true}
+	if code, err := insisting.Run(context.Background()); code == Failed || err != nil || !maps.Equal(h.state(t), before) {
+		t.Errorf("insisting: %v, %v", code, err)
 	}
 }
