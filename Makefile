@@ -7,7 +7,7 @@
 # make test      the tests (under five minutes on two cores)
 # make lint      gofmt, vet, staticcheck, mandoc
 # make vuln      govulncheck; asks the vulnerability database on the network
-# make bench     benchmarks
+# make bench     figures of the built programs (REF=DIR: beside others'; BENCHFLAGS)
 # make fuzz      every fuzz target for FUZZTIME (5m)
 
 GO       ?= go
@@ -87,8 +87,8 @@ lint:
 vuln:
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: build
+	$(GO) run ./tests/bench $(if $(REF),-ref $(REF)) $(BENCHFLAGS) $(BIN)
 
 fuzz:
 	@set -e; grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \
