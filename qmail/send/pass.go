@@ -48,17 +48,31 @@ func (s *Scheduler) nextPass() int64 {
 	return wake
 }
 
-// advance begins the next pass on a channel where none is open, and takes one
-// record of the one that is.
-func (s *Scheduler) advance(c queue.Channel) {
-	if s.leaving {
-		return
+// recordsPerTurn is how many records of recipient files are taken on a channel in a turn
+// of the loop.
+const recordsPerTurn = 256
+
+// fillSlots starts deliveries on a channel while there are free slots and
+// messages due.
+func (s *Scheduler) fillSlots(c queue.Channel) {
+	for range recordsPerTurn {
+		if !s.advance(c) {
+			return
+		}
 	}
-	if s.passes[c] == nil && !s.beginPass(c) {
-		return
+}
+
+// advance begins the next pass on a channel where none is open, and takes one
+// record of the one that is. False means that there is nothing to be done now.
+func (s *Scheduler) advance(c queue.Channel) bool {
+	if s.leaving {
+		return false
+	}
+	if s.passes[c] == nil {
+		return s.beginPass(c)
 	}
 	if !s.spawners[c].ready() {
-		return
+		return false
 	}
 	p := s.passes[c]
 	letter, recipient, pos, err := p.file.Next()
@@ -79,9 +93,11 @@ func (s *Scheduler) advance(c queue.Channel) {
 		s.warnFile("unknown record type in", p.job.id.Recipients(c), "!")
 		s.endPass(c)
 	}
+	return true
 }
 
-// beginPass opens the message that is due first, if one is and a job is free.
+// beginPass opens the message that is due first, if one is and a job is free. It
+// returns whether one was due.
 func (s *Scheduler) beginPass(c queue.Channel) bool {
 	if s.jobs == s.maxJobs || s.waits(c) > s.recent {
 		return false
@@ -92,7 +108,7 @@ func (s *Scheduler) beginPass(c queue.Channel) bool {
 	}
 	if until := s.gate(e.id); until > s.recent {
 		s.channel[c].add(e.id, until)
-		return false
+		return true
 	}
 	file, err := queue.OpenRecipients(e.id, c)
 	name := e.id.Recipients(c)
@@ -111,7 +127,7 @@ func (s *Scheduler) beginPass(c queue.Channel) bool {
 		} else {
 			s.steer.ended(e.id, s.recent)
 		}
-		return false
+		return true
 	}
 	s.jobs++
 	s.passes[c] = &pass{file: file, job: &job{

@@ -8,7 +8,6 @@ import (
 
 // readiness is what poll(2) found.
 type readiness struct {
-	writable [queue.Channels]bool
 	readable [queue.Channels]bool
 	trigger  bool
 }
@@ -29,7 +28,7 @@ func (s *Scheduler) wait() (readiness, error) {
 		}
 		watch(int32(sp.reports), unix.POLLIN, &ready.readable[c])
 		if len(sp.pending) > 0 {
-			watch(int32(sp.commands), unix.POLLOUT, &ready.writable[c])
+			watch(int32(sp.commands), unix.POLLOUT, new(bool))
 		}
 	}
 	if !s.leaving && s.trigger >= 0 {

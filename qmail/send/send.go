@@ -155,24 +155,30 @@ func (s *Scheduler) Run() {
 			continue
 		}
 		s.recent = s.now()
-		for _, sp := range s.spawners {
-			s.sendCommand(sp, ready)
-		}
-		for _, sp := range s.spawners {
-			s.takeReports(sp, ready)
-		}
-		s.preprocessOne(ready.trigger)
-		for c := range s.passes {
-			s.advance(queue.Channel(c))
-		}
-		s.lookAtFailed()
-		s.finishOne()
-		s.removeOne()
-		s.cleanUpOne()
+		s.work(ready)
 	}
 	s.steer.stop()
 	s.persistSchedule()
 	s.logLine(maillog.Exiting)
+}
+
+// work does a turn of the loop: what has become possible on each side, and of
+// what is due a little, so that nothing waits long for anything else.
+func (s *Scheduler) work(ready readiness) {
+	for _, sp := range s.spawners {
+		s.takeReports(sp, ready)
+	}
+	s.preprocessOne(ready.trigger)
+	for c := range s.passes {
+		s.fillSlots(queue.Channel(c))
+	}
+	s.lookAtFailed()
+	s.finishOne()
+	s.removeOne()
+	s.cleanUpOne()
+	for _, sp := range s.spawners {
+		s.sendCommands(sp)
+	}
 }
 
 // outstanding reports whether a living spawner still owes a report.

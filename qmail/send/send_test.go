@@ -213,17 +213,7 @@ func (p *peers) turns() {
 	for range 50 {
 		p.recent = p.clock
 		p.actOnSignals()
-		all := readiness{writable: [queue.Channels]bool{true, true}}
-		for _, sp := range p.spawners {
-			p.sendCommand(sp, all)
-		}
-		p.preprocessOne(false)
-		for c := range p.passes {
-			p.advance(queue.Channel(c))
-		}
-		p.lookAtFailed()
-		p.finishOne()
-		p.removeOne()
+		p.work(readiness{})
 	}
 }
 

@@ -209,7 +209,7 @@ func (s *Scheduler) tellLive(c *steer.Conn, _ *steer.Request) (steer.Answer, err
 // live tells the deliveries under way.
 func (s *Scheduler) live() (live []*steer.Delivery) {
 	for _, sp := range s.spawners {
-		for slot, d := range sp.slots {
+		for _, d := range sp.slots {
 			if d == nil {
 				continue
 			}
@@ -221,7 +221,7 @@ func (s *Scheduler) live() (live []*steer.Delivery) {
 			if r := s.steer.index.Get(d.job.id); r != nil {
 				told.Size = max(r.Size, 0)
 			}
-			if len(sp.pending) > 0 && slot == sp.newest {
+			if d.ordered > sp.sent {
 				told.Phase = steer.PhaseQueued
 			}
 			live = append(live, told)

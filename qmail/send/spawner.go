@@ -17,13 +17,13 @@ type spawner struct {
 	commands fdio.FD
 	reports  fdio.FD
 	alive    bool
-	pending  []byte // of a command, not yet written
+	pending  []byte // of commands, not yet written
 	parser   wire.ReportParser
 
 	slots []*delivery // by delivery slot; nil where free
 	used  int
 
-	newest int // slot of the last command
+	ordered, sent int64 // bytes of commands so far, and of those written
 }
 
 // delivery is one recipient being tried.
@@ -33,6 +33,7 @@ type delivery struct {
 	pos       int64  // of the record in the recipient file
 	recipient string
 	since     int64
+	ordered   int64 // the spawner's, its command included
 }
 
 // errNoFire says that a spawner did not come up.
@@ -61,9 +62,7 @@ func newSpawner(c queue.Channel, commands, reports fdio.FD, concurrency int) (*s
 func (sp *spawner) unblock() error { return syscall.SetNonblock(int(sp.commands), true) }
 
 // ready reports whether a delivery could be started.
-func (sp *spawner) ready() bool {
-	return sp.alive && len(sp.pending) == 0 && sp.used < len(sp.slots)
-}
+func (sp *spawner) ready() bool { return sp.alive && sp.used < len(sp.slots) }
 
 // freeSlot returns the lowest free slot.
 func (sp *spawner) freeSlot() int {
@@ -87,33 +86,39 @@ func (s *Scheduler) spawnerDied(sp *spawner) {
 func (s *Scheduler) start(j *job, pos int64, recipient string) {
 	sp := s.spawners[j.channel]
 	slot := sp.freeSlot()
-	sp.newest = slot
 	s.lastDelivery++
-	sp.slots[slot] = &delivery{job: j, number: s.lastDelivery, pos: pos, recipient: recipient, since: s.recent}
-	sp.used++
-	j.refs++
-	s.steer.started(j)
+	before := len(sp.pending)
 	sp.pending = wire.Command{
 		Slot:      byte(slot),
 		Mess:      j.id.Sub(),
 		Sender:    deliverySender(j.sender, recipient),
 		Recipient: recipient,
-	}.Append(nil)
+	}.Append(sp.pending)
+	sp.ordered += int64(len(sp.pending) - before)
+	sp.slots[slot] = &delivery{
+		job: j, number: s.lastDelivery, pos: pos, recipient: recipient, since: s.recent, ordered: sp.ordered,
+	}
+	sp.used++
+	j.refs++
+	s.steer.started(j)
 	s.logLine(maillog.Starting(s.lastDelivery, uint64(j.id), j.channel.String(), recipient))
 	s.logStatus()
 }
 
-// sendCommand writes as much of a pending command as the pipe takes.
-func (s *Scheduler) sendCommand(sp *spawner, ready readiness) {
-	if !sp.alive || len(sp.pending) == 0 || !ready.writable[sp.channel] {
-		return
-	}
-	n, err := syscall.Write(int(sp.commands), sp.pending)
-	if err == syscall.EPIPE {
-		s.spawnerDied(sp)
-	}
-	if n > 0 {
-		sp.pending = sp.pending[n:]
+// sendCommands writes as much of the pending commands as the pipe takes.
+func (s *Scheduler) sendCommands(sp *spawner) {
+	for sp.alive && len(sp.pending) > 0 {
+		n, err := syscall.Write(int(sp.commands), sp.pending)
+		switch err {
+		case nil:
+			sp.sent += int64(n)
+			sp.pending = append(sp.pending[:0], sp.pending[n:]...)
+		case syscall.EINTR:
+		case syscall.EPIPE:
+			s.spawnerDied(sp)
+		default:
+			return // the pipe is full
+		}
 	}
 }
 
@@ -122,7 +127,7 @@ func (s *Scheduler) takeReports(sp *spawner, ready readiness) {
 	if !sp.alive || !ready.readable[sp.channel] {
 		return
 	}
-	var buf [2048]byte
+	var buf [16 << 10]byte
 	n, err := syscall.Read(int(sp.reports), buf[:])
 	if err != nil {
 		return
