@@ -4,7 +4,7 @@
 //
 // It reads commands from descriptor 0 and writes reports to descriptor 1. The
 // account for an address comes from users/cdb or from qmail-getpw; under its
-// uid qmail-local delivers. control/concurrencyspawn (120, at most 255) is
+// uid qmail-local delivers. control/concurrencyspawn (120, at most 2000) is
 // how many deliveries it offers to run at a time. Exit codes: 0 at the end of
 // its input, 100 without operand, 111 if it cannot start.
 package main

@@ -5,7 +5,7 @@
 // It reads commands from descriptor 0 and writes reports to descriptor 1. For
 // each recipient it runs qmail-remote, or what the environment variable
 // QMAILREMOTE names, found by PATH. control/concurrencyspawn (120, at most
-// 255) is how many deliveries it offers to run at a time. At its start it
+// 2000) is how many deliveries it offers to run at a time. At its start it
 // forgets all timeouts in queue/lock/tcpto. Exit codes: 0 at the end of its
 // input, 111 if it cannot start.
 package main

@@ -30,7 +30,7 @@ var Files = [...]File{
 	{"clientcrl.pem", PEM, "qmail-smtpd", "Lists of client certificates that are revoked.", "none is revoked"},
 	{control.ConcurrencyLocal, Number, "qmail-send", "Local deliveries at a time. More than concurrencyspawn has no effect.", ""},
 	{control.ConcurrencyRemote, Number, "qmail-send", "Remote deliveries at a time. More than concurrencyspawn has no effect.", ""},
-	{control.ConcurrencySpawn, Number, "qmail-lspawn qmail-rspawn", "Deliveries that each spawner offers to run at a time; 255 at most. Not in qmail, whose spawners are compiled for 120.", ""},
+	{control.ConcurrencySpawn, Number, "qmail-lspawn qmail-rspawn", "Deliveries that each spawner offers to run at a time; 2000 at most, and 255 under a qmail-send of C. Not in qmail, whose spawners are compiled for 120.", ""},
 	{control.DataBytes, Number, "qmail-smtpd qmail-qmtpd", "Most bytes of a message; 0 for no limit. The variable DATABYTES overrides it.", ""},
 	{control.DefaultDomain, Line, "qmail-inject", "Added to host names without a dot. The variable QMAILDEFAULTDOMAIN overrides it.", ""},
 	{control.DefaultHost, Line, "qmail-inject", "Added to addresses without a host. The variable QMAILDEFAULTHOST overrides it.", ""},

@@ -90,8 +90,9 @@ func New(config *Config, home string, files Files) (*Scheduler, error) {
 		trigger: -1,
 		cleaner: cleaner{request: files.CleanRequest, answer: files.CleanAns},
 	}
+	steered := canSteer()
 	for c := range s.spawners {
-		sp, err := newSpawner(queue.Channel(c), files.Commands[c], files.Reports[c], config.Concurrency[c])
+		sp, err := newSpawner(queue.Channel(c), files.Commands[c], files.Reports[c], config.Concurrency[c], steered)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +109,9 @@ func New(config *Config, home string, files Files) (*Scheduler, error) {
 		return nil, err
 	}
 	s.recent = s.now()
-	s.steer = newSteering(s.signals.poke)
+	if steered {
+		s.steer = newSteering(s.signals.poke)
+	}
 	s.warnAboutPolicy(config.policy, config.policyTrouble)
 	s.takeInQueue()
 	if err := s.startSteering(); err != nil {

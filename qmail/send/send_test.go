@@ -125,6 +125,9 @@ func TestDueQueue(t *testing.T) {
 	}
 }
 
+// tooBig is what a C spawner says to a probe.
+const tooBig = "\xffZInternal error: delnum too big. (#4.3.5)\n\x00"
+
 // peers is a Scheduler with its peers played by the test.
 type peers struct {
 	*Scheduler
@@ -184,7 +187,7 @@ func (p *peers) files(slots byte) Files {
 	for c := range f.Commands {
 		p.commands[c], f.Commands[c] = pipe()
 		f.Reports[c], p.reports[c] = pipe()
-		_, _ = p.reports[c].Write([]byte{slots})
+		_, _ = p.reports[c].WriteString(string([]byte{slots}) + tooBig)
 	}
 	var requests, answers fdio.FD
 	requests, f.CleanRequest = pipe()
@@ -221,7 +224,11 @@ func (p *peers) turns() {
 func (p *peers) command(c queue.Channel) wire.Command {
 	p.t.Helper()
 	for {
-		if cmd, ok := p.parsers[c].Next(); ok {
+		cmd, ok := p.parsers[c].Next()
+		if ok && cmd == wire.Probe() {
+			continue
+		}
+		if ok {
 			return cmd
 		}
 		buf := make([]byte, 4096)
@@ -434,7 +441,7 @@ func TestNoGreeting(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	if _, err := newSpawner(queue.Local, -1, r, 10); err == nil || err.Error() != "hath the daemon spawn no fire?" {
+	if _, err := newSpawner(queue.Local, -1, r, 10, true); err == nil || err.Error() != "hath the daemon spawn no fire?" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -221,6 +221,7 @@ func (s *Scheduler) live() (live []*steer.Delivery) {
 			if r := s.steer.index.Get(d.job.id); r != nil {
 				told.Size = max(r.Size, 0)
 			}
+			d.tell(told)
 			if d.ordered > sp.sent {
 				told.Phase = steer.PhaseQueued
 			}
@@ -228,6 +229,23 @@ func (s *Scheduler) live() (live []*steer.Delivery) {
 		}
 	}
 	return live
+}
+
+// tell adds to what is told of a delivery what its spawner told. The bytes of
+// a message may be others on their way: what was sent is told in those of the
+// message in the queue.
+func (d *delivery) tell(told *steer.Delivery) {
+	p := d.progress
+	if p.Phase == "" {
+		return
+	}
+	told.Phase, told.Host, told.Sent = p.Phase, p.Host, p.Sent
+	if told.Size == 0 {
+		told.Size = p.Total
+	}
+	if p.Total > 0 {
+		told.Sent = int64(float64(told.Size) * float64(min(p.Sent, p.Total)) / float64(p.Total))
+	}
 }
 
 func (s *Scheduler) tellRules(c *steer.Conn, _ *steer.Request) (steer.Answer, error) {

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"io"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/maillog"
@@ -19,6 +22,8 @@ type spawner struct {
 	alive    bool
 	pending  []byte // of commands, not yet written
 	parser   wire.ReportParser
+	probing  bool // the answer to a probe is awaited
+	tells    bool // it is one of ours and tells of progress
 
 	slots []*delivery // by delivery slot; nil where free
 	used  int
@@ -34,27 +39,73 @@ type delivery struct {
 	recipient string
 	since     int64
 	ordered   int64 // the spawner's, its command included
+	progress  wire.Progress
 }
 
 // errNoFire says that a spawner did not come up.
 var errNoFire = errors.New("hath the daemon spawn no fire?")
 
-// newSpawner reads a spawner's greeting: the number of its slots.
-func newSpawner(c queue.Channel, commands, reports fdio.FD, concurrency int) (*spawner, error) {
+// newSpawner reads a spawner's greeting: the number of its slots. Where that
+// is not all that is wanted, or progress is, it probes for more.
+func newSpawner(c queue.Channel, commands, reports fdio.FD, concurrency int, progress bool) (*spawner, error) {
 	var greeting [1]byte
 	if _, err := io.ReadFull(reports, greeting[:]); err != nil {
 		return nil, errNoFire
 	}
-	if concurrency < 0 || concurrency > int(greeting[0]) {
-		concurrency = int(greeting[0])
+	sp := &spawner{channel: c, commands: commands, reports: reports, alive: true}
+	offered := int(greeting[0])
+	if progress || concurrency > offered {
+		if more, ok := sp.probe(); ok {
+			offered = more
+		}
 	}
-	return &spawner{
-		channel:  c,
-		commands: commands,
-		reports:  reports,
-		alive:    true,
-		slots:    make([]*delivery, concurrency),
-	}, nil
+	if concurrency < 0 || concurrency > offered {
+		concurrency = offered
+	}
+	sp.slots = make([]*delivery, concurrency)
+	return sp, nil
+}
+
+// probePatience is how long the answer to a probe is waited for. Every spawner
+// answers at once, a C one with a complaint.
+const probePatience = 10 * time.Second
+
+// probe asks a spawner how many slots it has, false if it is not one of ours.
+func (sp *spawner) probe() (slots int, ok bool) {
+	if _, err := sp.commands.Write(wire.Probe().Append(nil)); err != nil {
+		return 0, false
+	}
+	sp.probing = true
+	deadline := time.Now().Add(probePatience)
+	for sp.probing {
+		fds := []unix.PollFd{{Fd: int32(sp.reports), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, int(time.Until(deadline).Milliseconds()))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			break
+		}
+		var one [1]byte
+		if _, err := sp.reports.Read(one[:]); err != nil {
+			break // the loop will find out
+		}
+		if r, done := sp.parser.Feed(one[0]); done && sp.answers(r) {
+			slots, sp.tells = r.ProbedSlots()
+			return slots, sp.tells
+		}
+	}
+	return 0, false
+}
+
+// answers reports whether a report is the answer to the probe, which nobody
+// else needs to hear of.
+func (sp *spawner) answers(r wire.Report) bool {
+	if !sp.probing || r.Slot != wire.NoSlot {
+		return false
+	}
+	sp.probing = false
+	return true
 }
 
 // unblock makes writes of commands return when the pipe is full. Nobody else
@@ -89,7 +140,7 @@ func (s *Scheduler) start(j *job, pos int64, recipient string) {
 	s.lastDelivery++
 	before := len(sp.pending)
 	sp.pending = wire.Command{
-		Slot:      byte(slot),
+		Slot:      slot,
 		Mess:      j.id.Sub(),
 		Sender:    deliverySender(j.sender, recipient),
 		Recipient: recipient,
@@ -149,11 +200,18 @@ const tooLong = "I'm not going to try again; this message has been in the queue 
 
 // report records the end of a delivery.
 func (s *Scheduler) report(sp *spawner, r wire.Report) {
-	if int(r.Slot) >= len(sp.slots) || sp.slots[r.Slot] == nil {
+	if sp.answers(r) {
+		return
+	}
+	if r.Slot == wire.NoSlot || r.Slot >= len(sp.slots) || sp.slots[r.Slot] == nil {
 		s.logLine(maillog.Warning("internal error: delivery report out of range"))
 		return
 	}
 	d := sp.slots[r.Slot]
+	if r.Status == wire.Progressing && sp.tells {
+		d.progress, _ = wire.ParseProgress(r.Text)
+		return
+	}
 	text := string(r.Text)
 	if r.Status == 'Z' && d.job.life.over(s.config, d.recipient) {
 		r.Status = 'D'

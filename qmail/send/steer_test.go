@@ -32,7 +32,7 @@ func deferred(t *testing.T) *peers {
 	p.turns()
 	for range 2 {
 		c := p.command(queue.Local)
-		p.answer(queue.Local, string([]byte{c.Slot})+"Zlater\n\x00")
+		p.answer(queue.Local, string([]byte{byte(c.Slot)})+"Zlater\n\x00")
 	}
 	p.turns()
 	return p

@@ -76,11 +76,10 @@ func (s *Scheduler) startSteering() error {
 	return nil
 }
 
-// newSteering returns the steering of a queue, nil where its folder is missing.
+// canSteer reports whether the queue has the folder of steering.
+func canSteer() bool { return syscall.Access(steer.Folder, searchable|writable) == nil }
+
 func newSteering(poke func()) *steering {
-	if syscall.Access(steer.Folder, searchable|writable) != nil {
-		return nil
-	}
 	return &steering{
 		active: map[queue.ID]int{},
 		calls:  make(chan func(), maxClients+1),

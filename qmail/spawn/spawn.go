@@ -21,6 +21,13 @@ type Delivery struct {
 	Domain    string  // … and after it
 	Message   fdio.FD // at its beginning
 	Output    fdio.FD // what is written here ends up in the report
+
+	// Progress tells qmail-send how far the delivery has come: its phase (one
+	// of compat/steer's), its server or program, and bytes sent of a total,
+	// each where known. It costs next to nothing, may be called as often as
+	// there is news and from any goroutine, and does nothing once the delivery
+	// has ended.
+	Progress func(phase, host string, sent, total int64)
 }
 
 // Worker carries out deliveries.
@@ -59,7 +66,7 @@ const (
 
 // Server is a running spawner. Its working directory is queue/mess.
 type Server struct {
-	Slots      int    // deliveries at a time, at most 255
+	Slots      int    // deliveries at a time, at most wire.MaxSlots
 	QueueOwner uint32 // uid that messages must belong to
 	MaxOutput  int    // bytes kept of a delivery's output
 	TooMuch    string // put in place of what exceeds that; see collect
@@ -67,16 +74,21 @@ type Server struct {
 
 	running sync.WaitGroup
 	mu      sync.Mutex
-	busy    [256]bool
+	busy    []bool
 	reports fdio.FD
-	broken  bool // nobody reads the reports any more
+	broken  bool                   // nobody reads the reports any more
+	wanted  bool                   // by qmail-send: how deliveries get on
+	news    map[*follower]struct{} // not told yet
+	telling bool                   // a timer runs
 }
 
 // Serve sends the greeting and serves commands until their end, then waits
 // for what still runs. A reader of reports that went away does not end it.
 func (s *Server) Serve(commands, reports fdio.FD) {
 	s.reports = reports
-	s.write([]byte{byte(s.Slots)})
+	s.busy = make([]bool, s.Slots)
+	s.news = map[*follower]struct{}{}
+	s.write([]byte{byte(min(s.Slots, wire.MaxNarrowSlots))})
 	var parser wire.CommandParser
 	buf := make([]byte, 4096)
 	for {
@@ -98,7 +110,11 @@ func (s *Server) Serve(commands, reports fdio.FD) {
 
 // begin starts a delivery or reports why not.
 func (s *Server) begin(c wire.Command) {
-	if int(c.Slot) >= s.Slots {
+	if c == wire.Probe() {
+		s.answerProbe()
+		return
+	}
+	if c.Slot == wire.NoSlot || c.Slot >= s.Slots {
 		s.report(c.Slot, 'Z', tooBig)
 		return
 	}
@@ -120,11 +136,13 @@ func (s *Server) begin(c wire.Command) {
 		return
 	}
 	d.Output = w
+	f := s.follow(c.Slot)
+	d.Progress = f.note
 	s.running.Add(1)
-	go s.deliver(c.Slot, d, r)
+	go s.deliver(f, d, r)
 }
 
-func (s *Server) claim(slot byte) bool {
+func (s *Server) claim(slot int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.busy[slot] {
@@ -134,7 +152,7 @@ func (s *Server) claim(slot byte) bool {
 	return true
 }
 
-func (s *Server) release(slot byte) {
+func (s *Server) release(slot int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy[slot] = false
@@ -175,12 +193,12 @@ func (s *Server) open(c wire.Command) (d Delivery, status byte, trouble string) 
 		f.Close()
 		return d, 'Z', trouble
 	}
-	return Delivery{c.Sender, c.Recipient, local, domain, f, -1}, 0, ""
+	return Delivery{Sender: c.Sender, Recipient: c.Recipient, Local: local, Domain: domain, Message: f}, 0, ""
 }
 
 // deliver runs a delivery and reports its end: when its process is dead and
 // nobody can write output any more.
-func (s *Server) deliver(slot byte, d Delivery, r fdio.FD) {
+func (s *Server) deliver(f *follower, d Delivery, r fdio.FD) {
 	defer s.running.Done()
 	ended := make(chan End, 1)
 	go func() {
@@ -195,8 +213,9 @@ func (s *Server) deliver(slot byte, d Delivery, r fdio.FD) {
 	if !end.NoFork {
 		status, text = s.Worker.Report(end, output)
 	}
-	s.release(slot)
-	s.report(slot, status, string(text))
+	f.end()
+	s.release(f.slot)
+	s.report(f.slot, status, string(text))
 }
 
 // collect reads output to its end and keeps MaxOutput bytes. Where there was
@@ -222,14 +241,18 @@ func (s *Server) collect(r fdio.FD) []byte {
 // margin is room in a cut report, in bytes.
 const margin = 3
 
-func (s *Server) report(slot, status byte, text string) {
+func (s *Server) report(slot int, status byte, text string) {
 	s.write(wire.Report{Slot: slot, Status: status, Text: []byte(text)}.Append(nil))
 }
 
-// write writes a whole report; the first failure is the last write.
+// write writes whole reports; the first failure is the last write.
 func (s *Server) write(p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.writeLocked(p)
+}
+
+func (s *Server) writeLocked(p []byte) {
 	if s.broken {
 		return
 	}

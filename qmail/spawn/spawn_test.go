@@ -158,6 +158,80 @@ func TestSlotInUseAndEndOfInput(t *testing.T) {
 	}
 }
 
+func TestProbe(t *testing.T) {
+	send, hangUp, reports := talk(t, &fakeWorker{})
+	send(wire.Command{Slot: wire.NoSlot, Mess: "1/1", Recipient: "a@b"})
+	if r := next(t, reports); r.Slot != wire.NoSlot || r.Status != 'Z' || string(r.Text) != tooBig {
+		t.Errorf("not the probe: %+v", r)
+	}
+	send(wire.Probe())
+	if slots, ok := next(t, reports).ProbedSlots(); !ok || slots != 3 {
+		t.Errorf("the probe: %d, %v", slots, ok)
+	}
+	hangUp()
+}
+
+// progressWorker tells of progress, then waits.
+type progressWorker struct{ gate chan struct{} }
+
+func (w progressWorker) Run(d Delivery) End {
+	for _, phase := range []string{"lookup", "connect", "sending"} {
+		d.Progress(phase, "mx", 1, 2)
+	}
+	<-w.gate
+	d.Progress("finish", "", 2, 2)
+	go d.Progress("late", "", 0, 0)
+	return End{}
+}
+
+func (progressWorker) Report(End, []byte) (byte, []byte) { return 'K', nil }
+
+// Who asked is told the latest of a delivery, and nothing of one that ends at
+// once or has ended.
+func TestProgress(t *testing.T) {
+	w := progressWorker{make(chan struct{})}
+	send, hangUp, reports := talk(t, w)
+	send(wire.Command{Slot: 1, Mess: "1/1", Recipient: "a@b"}) // for one that has not asked
+	w.gate <- struct{}{}
+	if r := next(t, reports); r.Status != 'K' {
+		t.Errorf("nobody asked: %+v", r)
+	}
+	send(wire.Probe())
+	next(t, reports)
+	send(wire.Command{Slot: 2, Mess: "1/1", Recipient: "a@b"})
+	r := next(t, reports)
+	if p, ok := wire.ParseProgress(r.Text); r.Slot != 2 || r.Status != wire.Progressing || !ok || p != (wire.Progress{Phase: "sending", Host: "mx", Sent: 1, Total: 2}) {
+		t.Errorf("got %+v %q", r, r.Text)
+	}
+	w.gate <- struct{}{}
+	if r := next(t, reports); r.Slot != 2 || r.Status != 'K' {
+		t.Errorf("the end: %+v", r)
+	}
+	hangUp()
+	if r, ok := <-reports; ok {
+		t.Errorf("another report: %+v", r)
+	}
+}
+
+func TestSlots(t *testing.T) {
+	for _, test := range []struct {
+		wanted int
+		files  uint64
+		want   int
+	}{
+		{20, 10, 20},
+		{120, 64, 120},
+		{2000, 1024, 154},
+		{2000, 1 << 20, 2000},
+		{5000, 1<<64 - 1, 2000},
+		{1000, 1 << 20, 1000},
+	} {
+		if got := slots(test.wanted, test.files); got != test.want {
+			t.Errorf("%d wanted, %d files: got %d, want %d", test.wanted, test.files, got, test.want)
+		}
+	}
+}
+
 func FuzzCommands(f *testing.F) {
 	f.Add([]byte("\x001/1\x00s\x00r@h\x00"))
 	f.Add([]byte("\x00\x00\x00\x00\x00\x00"))
