@@ -114,6 +114,9 @@ const (
 	// the hashes of its tokens.
 	ReqmailServe  Name = "reqmailserve"
 	ReqmailTokens Name = "reqmailtokens"
+	// ResidentChildren other than 0 lets children that are ours stay for more
+	// jobs (package compat/resident).
+	ResidentChildren Name = "residentchildren"
 	// TLSMinimum is the lowest version of TLS that qmail-smtpd and
 	// qmail-remote speak.
 	TLSMinimum Name = "tlsminimum"
@@ -146,6 +149,8 @@ func DefaultOf(name Name) Default {
 		return Default{Int: 20}
 	case ConcurrencySpawn:
 		return Default{Int: 120}
+	case ResidentChildren:
+		return Default{Int: 1}
 	case SPFExp:
 		return Default{Text: "See http://spf.pobox.com/why.html?sender=%{S}&ip=%{I}&receiver=%{xR}"}
 	case TarpitDelay:
