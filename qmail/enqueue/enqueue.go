@@ -57,6 +57,7 @@ func Run(message, envelope io.Reader, who Invoker, now time.Time) int {
 	if err != nil {
 		return code(err)
 	}
+	defer d.Close()
 	result := fill(d, message, envelope, who, now)
 	if result == status.WriteError || result == status.ReadError {
 		d.Discard()

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"strings"
 
@@ -11,6 +12,9 @@ import (
 // errBareLF says that the client sent a line end that is none. To accept it
 // would let messages smuggle commands from one server to the next.
 var errBareLF = errors.New("bare LF")
+
+// bodyBuffer is how many bytes of a message are passed on at a time.
+const bodyBuffer = 32 << 10
 
 // sink is where a message goes: a submission.
 type sink interface {
@@ -45,6 +49,11 @@ func (b *body) copy(in *bufio.Reader) error {
 	)
 	state := atStart
 	for {
+		if state == inLine {
+			if err := b.run(in); err != nil {
+				return err
+			}
+		}
 		c, err := in.ReadByte()
 		if err != nil {
 			return err
@@ -93,16 +102,43 @@ func (b *body) copy(in *bufio.Reader) error {
 	}
 }
 
-// put stores a byte. One too many makes the queue program drop the message;
-// the rest is read all the same.
+// run copies bytes of a line that are as they are, up to the next CR at most.
+func (b *body) run(in *bufio.Reader) error {
+	if _, err := in.Peek(1); err != nil {
+		return err
+	}
+	there, _ := in.Peek(in.Buffered()) // that many there are
+	if end := bytes.IndexByte(there, '\r'); end >= 0 {
+		there = there[:end]
+	}
+	if bytes.IndexByte(there, '\n') >= 0 {
+		return errBareLF
+	}
+	b.header.seeRun(there)
+	b.count(len(there))
+	b.buf = append(b.buf, there...)
+	if len(b.buf) >= bodyBuffer {
+		_ = b.flush()
+	}
+	_, err := in.Discard(len(there))
+	return err
+}
+
+// put stores a byte.
 func (b *body) put(c byte) {
-	b.size++
+	b.count(1)
+	if b.buf = append(b.buf, c); len(b.buf) >= bodyBuffer {
+		_ = b.flush()
+	}
+}
+
+// count counts bytes that are stored. One too many makes the queue program
+// drop the message; the rest is read all the same.
+func (b *body) count(n int) {
+	b.size += uint64(n)
 	if b.limit > 0 && b.size > uint64(b.limit) && !b.tooBig {
 		b.tooBig = true
 		b.queue.Fail()
-	}
-	if b.buf = append(b.buf, c); len(b.buf) >= 8192 {
-		_ = b.flush()
 	}
 }
 
@@ -138,5 +174,12 @@ func (h *hopCounter) see(c byte) {
 	}
 	if c == '\n' {
 		h.n = 0
+	}
+}
+
+// seeRun sees bytes that end no line.
+func (h *hopCounter) seeRun(run []byte) {
+	for _, c := range run[:min(len(run), len(h.line)-h.n)] {
+		h.see(c)
 	}
 }
