@@ -47,7 +47,7 @@ func (i Invoker) received(now time.Time) string {
 }
 
 // copySize is the size in bytes of the buffer that messages pass through.
-const copySize = 32 << 10
+const copySize = 64 << 10
 
 // Run queues one message from the current directory, which must be the queue,
 // and returns qmail-queue's exit code. On failure to read or to write nothing

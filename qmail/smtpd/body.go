@@ -13,8 +13,10 @@ import (
 // would let messages smuggle commands from one server to the next.
 var errBareLF = errors.New("bare LF")
 
-// bodyBuffer is how many bytes of a message are passed on at a time.
-const bodyBuffer = 32 << 10
+const (
+	bodyBuffer = 32 << 10 // bytes of a message that are passed on at a time
+	manyBytes  = 64 << 10 // bytes that make a message a large one
+)
 
 // sink is where a message goes: a submission.
 type sink interface {
@@ -30,6 +32,9 @@ type body struct {
 	limit  uint32 // bytes; 0 for none
 	size   uint64 // bytes stored so far
 	tooBig bool
+
+	// widen, if it is there, makes more room for reading a large message.
+	widen func() *bufio.Reader
 
 	hops   int // fields that tell of a hop
 	header hopCounter
@@ -49,10 +54,18 @@ func (b *body) copy(in *bufio.Reader) error {
 	)
 	state := atStart
 	for {
-		if state == inLine {
-			if err := b.run(in); err != nil {
-				return err
-			}
+		var err error
+		switch state {
+		case atStart:
+			err = b.lines(in)
+		case inLine:
+			err = b.run(in)
+		}
+		if err != nil {
+			return err
+		}
+		if b.size > manyBytes && b.widen != nil {
+			in, b.widen = b.widen(), nil
 		}
 		c, err := in.ReadByte()
 		if err != nil {
@@ -102,12 +115,57 @@ func (b *body) copy(in *bufio.Reader) error {
 	}
 }
 
-// run copies bytes of a line that are as they are, up to the next CR at most.
-func (b *body) run(in *bufio.Reader) error {
-	if _, err := in.Peek(1); err != nil {
+// lines copies the lines that are there in full, up to the message's end at
+// most.
+func (b *body) lines(in *bufio.Reader) error {
+	there, err := available(in)
+	if err != nil {
 		return err
 	}
-	there, _ := in.Peek(in.Buffered()) // that many there are
+	used := 0
+	for {
+		line := there[used:]
+		end := bytes.IndexByte(line, '\n')
+		if end < 0 {
+			break
+		}
+		if end == 0 || line[end-1] != '\r' {
+			return errBareLF
+		}
+		text := line[:end-1]
+		if len(text) > 0 && text[0] == '.' {
+			if len(text) == 1 {
+				break // the message's end
+			}
+			if text[1] != '\r' {
+				text = text[1:]
+			}
+		}
+		b.header.seeRun(line[:end])
+		b.header.see('\n')
+		b.store(text)
+		b.put('\n')
+		used += end + 1
+	}
+	_, err = in.Discard(used)
+	return err
+}
+
+// available returns what can be had without waiting, but at least a byte. It
+// is in's to change with the next read.
+func available(in *bufio.Reader) ([]byte, error) {
+	if _, err := in.Peek(1); err != nil {
+		return nil, err
+	}
+	return in.Peek(in.Buffered())
+}
+
+// run copies bytes of a line that are as they are, up to the next CR at most.
+func (b *body) run(in *bufio.Reader) error {
+	there, err := available(in)
+	if err != nil {
+		return err
+	}
 	if end := bytes.IndexByte(there, '\r'); end >= 0 {
 		there = there[:end]
 	}
@@ -115,13 +173,17 @@ func (b *body) run(in *bufio.Reader) error {
 		return errBareLF
 	}
 	b.header.seeRun(there)
-	b.count(len(there))
-	b.buf = append(b.buf, there...)
-	if len(b.buf) >= bodyBuffer {
+	b.store(there)
+	_, err = in.Discard(len(there))
+	return err
+}
+
+// store stores bytes.
+func (b *body) store(p []byte) {
+	b.count(len(p))
+	if b.buf = append(b.buf, p...); len(b.buf) >= bodyBuffer {
 		_ = b.flush()
 	}
-	_, err := in.Discard(len(there))
-	return err
 }
 
 // put stores a byte.
@@ -179,6 +241,9 @@ func (h *hopCounter) see(c byte) {
 
 // seeRun sees bytes that end no line.
 func (h *hopCounter) seeRun(run []byte) {
+	if h.body {
+		return
+	}
 	for _, c := range run[:min(len(run), len(h.line)-h.n)] {
 		h.see(c)
 	}

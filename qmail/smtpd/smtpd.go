@@ -583,7 +583,7 @@ func (s *Session) data(string) error {
 	}
 	s.Reply(replyGoAhead)
 	queue.WriteString(s.peer.Received(s.protocol(), s.helo, time.Now()) + s.header)
-	body := body{queue: queue, limit: s.config.DataBytes}
+	body := body{queue: queue, limit: s.config.DataBytes, widen: s.Widen}
 	if err := body.copy(s.In); err != nil {
 		queue.Abandon()
 		if err == errBareLF {
