@@ -63,18 +63,25 @@ func NewDraft(pid int, start time.Time) (*Draft, error) {
 	if err != nil {
 		return nil, &StepError{StepPid, err}
 	}
+	id, step, err := enterMess(file, name)
+	if err != nil {
+		file.Close()
+		return nil, &StepError{step, err}
+	}
+	return &Draft{ID: id, mess: file, intd: -1}, nil
+}
+
+// enterMess moves a new file from its name in pid to mess.
+func enterMess(file fdio.FD, name string) (id ID, failed Step, err error) {
 	st, err := file.Stat()
 	if err != nil {
-		return nil, &StepError{StepPid, err}
+		return 0, StepPid, err
 	}
-	d := &Draft{ID: ID(st.Ino), mess: file, intd: -1}
-	if err := syscall.Link(name, d.ID.Mess()); err != nil {
-		return nil, &StepError{StepMess, err}
+	id = ID(st.Ino)
+	if err := syscall.Link(name, id.Mess()); err != nil {
+		return 0, StepMess, err
 	}
-	if err := syscall.Unlink(name); err != nil {
-		return nil, &StepError{StepPid, err}
-	}
-	return d, nil
+	return id, StepPid, syscall.Unlink(name)
 }
 
 // WriteText appends to the text of the message.
@@ -92,33 +99,49 @@ func writeStep(f fdio.FD, p []byte) error {
 
 // OpenEnvelope ends the text and creates the envelope: S2 → S3.
 //
-// The text and its name in mess are durable when it returns. A crash leaves a
-// message that was not accepted; qmail-send has it removed after 36 hours.
+// Nothing is durable when it returns, but the text is on its way to the disk
+// while the envelope is read: that takes its time, and where it ends before
+// Commit begins one commit of the file system's journal serves both files. A
+// crash leaves a message that was not accepted: its files are removed after 36
+// hours, an envelope without its message by qmail-clean.
 func (d *Draft) OpenEnvelope() error {
-	if err := d.mess.Sync(); err != nil {
-		return &StepError{StepWrite, err}
-	}
-	if err := syncDirOf(d.ID.Mess()); err != nil {
-		return &StepError{StepWrite, err}
-	}
+	_ = syscall.SyncFileRange(int(d.mess), 0, 0, startWriting) // Commit sees to it
 	var err error
-	if d.intd, err = createExclusive(d.ID.Intd()); err != nil {
+	if d.intd, err = createExclusive(d.ID.Intd()); err == syscall.EEXIST {
+		// The number is ours: what has it is what a crash left of another
+		// message.
+		if err = unlinkIfThere(d.ID.Intd()); err == nil {
+			d.intd, err = createExclusive(d.ID.Intd())
+		}
+	}
+	if err != nil {
+		d.intd = -1
 		return &StepError{StepIntd, err}
 	}
 	return nil
 }
 
+// startWriting is SYNC_FILE_RANGE_WRITE of sync_file_range(2).
+const startWriting = 2
+
 // Commit ends the envelope and links it into todo: S3 → S4, the point at
 // which the message is accepted.
 //
 // The whole message is durable when it returns without error, also where
-// directory updates are not synchronous (ext4, XFS): the envelope is synced
-// before the link, todo after it. A crash before the link leaves a message
-// that was not accepted; a crash or an error after it leaves one that may be
-// delivered although the caller was not told so.
+// directory updates are not synchronous (ext4, XFS): envelope, text and the
+// name in mess are synced before the link, todo after it. The envelope comes
+// first because it was written last: its sync has the journal committed with
+// all that was changed before, so that the two others find little left to do.
+// A crash before the link leaves a message that was not accepted; a crash or
+// an error after it leaves one that may be delivered although the caller was
+// not told so.
 func (d *Draft) Commit() error {
-	if err := d.intd.Sync(); err != nil {
-		return &StepError{StepWrite, err}
+	for _, sync := range []func() error{
+		d.intd.Sync, d.mess.Sync, func() error { return syncDirOf(d.ID.Mess()) },
+	} {
+		if err := sync(); err != nil {
+			return &StepError{StepWrite, err}
+		}
 	}
 	if err := syscall.Link(d.ID.Intd(), d.ID.Todo()); err != nil {
 		return &StepError{StepTodo, err}
@@ -127,6 +150,14 @@ func (d *Draft) Commit() error {
 		return &StepError{StepTodo, err}
 	}
 	return nil
+}
+
+// Close lets go of the files, wherever the message is.
+func (d *Draft) Close() {
+	d.mess.Close()
+	if d.intd >= 0 {
+		d.intd.Close()
+	}
 }
 
 // Discard removes what was written so far: back to S1. Nothing is synced; what

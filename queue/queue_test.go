@@ -148,6 +148,30 @@ func TestDraft(t *testing.T) {
 	}
 }
 
+// TestDraftStaleEnvelope: an envelope that a crash left of a message that is
+// no more does not keep its number from being used.
+func TestDraftStaleEnvelope(t *testing.T) {
+	inQueue(t)
+	d, err := NewDraft(7, time.Unix(1e9, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	put(t, d.ID.Intd(), "of another message")
+	if err := d.OpenEnvelope(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WriteEnvelope([]byte("Fs\x00")); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(d.ID.Todo()); string(got) != "Fs\x00" || err != nil {
+		t.Errorf("todo has %q, %v", got, err)
+	}
+}
+
 func TestDraftDiscard(t *testing.T) {
 	inQueue(t)
 	for _, envelope := range []bool{false, true} {

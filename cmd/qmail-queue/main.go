@@ -7,7 +7,8 @@
 // a NUL; and a last NUL. It prints nothing; the answer is its exit code: 0 if
 // the message is in the queue for good, 11 for an address that is too long,
 // 51 to 66 for trouble that may pass, 81 for a bug, 91 for a malformed
-// envelope (package compat/status has the table).
+// envelope (package compat/status has the table). A client of ours may keep it
+// for more messages (package compat/submit).
 //
 // It is the only set-uid program (owner qmailq, mode 4711).
 package main
@@ -19,10 +20,13 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/ids"
 	"github.com/reqmail/reqmail/compat/program"
+	"github.com/reqmail/reqmail/compat/resident"
 	"github.com/reqmail/reqmail/compat/status"
 	"github.com/reqmail/reqmail/qmail/enqueue"
 )
@@ -38,6 +42,7 @@ func init() { runtime.LockOSThread() }
 func main() { program.Main("qmail-queue", status.InternalBug, run) }
 
 func run() int {
+	post := resident.Invited()
 	syscall.Umask(0o033)
 	if code := enqueue.EnterQueue(home.Dir()); code != 0 {
 		return code
@@ -47,29 +52,37 @@ func run() int {
 		_, _ = fdio.FD(2).WriteString(err.Error() + "\n")
 		return 111
 	}
-	die(lifetime)
-	return enqueue.Run(fdio.FD(0), fdio.FD(1), who, time.Now())
+	die(post)
+	setAlarm()
+	code := enqueue.Run(fdio.FD(0), fdio.FD(1), who, time.Now())
+	if post == nil {
+		return code
+	}
+	return enqueue.Stay(post, code, who, setAlarm)
+}
+
+// setAlarm has the kernel send SIGALRM when the time for a message is over.
+func setAlarm() {
+	_, _ = unix.Setitimer(unix.ITIMER_REAL, unix.Itimerval{Value: unix.Timeval{Sec: int64(lifetime / time.Second)}})
 }
 
 // die ends the process, without any clean-up, when its time is over or a
-// signal says so.
-func die(after time.Duration) {
+// signal says so. A client that keeps it for more messages is told why.
+func die(post *resident.Post) {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGVTALRM, syscall.SIGPROF, syscall.SIGQUIT,
 		syscall.SIGINT, syscall.SIGHUP, syscall.SIGXCPU, syscall.SIGXFSZ)
-	alarm := make(chan os.Signal, 1)
-	signal.Notify(alarm, syscall.SIGALRM)
-	bug := make(chan os.Signal, 1)
-	signal.Notify(bug, syscall.SIGILL, syscall.SIGABRT, syscall.SIGFPE, syscall.SIGBUS,
-		syscall.SIGSEGV, syscall.SIGSYS)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGALRM, syscall.SIGILL, syscall.SIGABRT, syscall.SIGFPE,
+		syscall.SIGBUS, syscall.SIGSEGV, syscall.SIGSYS)
 	go func() {
-		select {
-		case <-alarm:
-			os.Exit(status.Timeout)
-		case <-time.After(after):
-			os.Exit(status.Timeout)
-		case <-bug:
-			os.Exit(status.InternalBug)
+		code := status.InternalBug
+		if <-signals == syscall.SIGALRM {
+			code = status.Timeout
 		}
+		if post != nil {
+			_ = post.Send([]byte{byte(code)})
+		}
+		os.Exit(code)
 	}()
 }
 

@@ -53,12 +53,17 @@ func (c *Conn) Send(data []byte, files ...fdio.FD) error {
 // close-on-exec, which are the caller's to close. io.EOF is the other side's
 // end. A datagram that does not fit is the error EMSGSIZE.
 func (c *Conn) Receive(buf []byte) (data []byte, files []fdio.FD, err error) {
-	var room [64]byte // CmsgSpace of MaxFiles descriptors, and more
-	var n, rights, flags int
 	err = perform(c.raw.Read, func(fd int) (err error) {
-		n, rights, flags, _, err = syscall.Recvmsg(fd, buf, room[:], syscall.MSG_CMSG_CLOEXEC)
+		data, files, err = receive(fd, buf)
 		return err
 	})
+	return data, files, err
+}
+
+// receive takes in a datagram that is there.
+func receive(fd int, buf []byte) (data []byte, files []fdio.FD, err error) {
+	var room [64]byte // CmsgSpace of MaxFiles descriptors, and more
+	n, rights, flags, _, err := syscall.Recvmsg(fd, buf, room[:], syscall.MSG_CMSG_CLOEXEC)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -77,8 +77,24 @@ func (o *Offer) Started() { o.theirs.Close() }
 // about its first job. An error is a child that does not stay: it ended, or is
 // a foreign one, or of another version.
 func (o *Offer) Accepted(name string) (first []byte, err error) {
-	buf := make([]byte, MaxDatagram)
-	data, files, err := o.Conn.Receive(buf)
+	data, files, err := o.Conn.Receive(make([]byte, MaxDatagram))
+	return greeted(name, data, files, err)
+}
+
+// Answered is Accepted for who knows that the child has said by now what it
+// has to say: it does not wait. What the child says must be short.
+func (o *Offer) Answered(name string) (first []byte, err error) {
+	var data []byte
+	var files []fdio.FD
+	if controlErr := o.Conn.raw.Control(func(fd uintptr) {
+		data, files, err = receive(int(fd), make([]byte, 512))
+	}); controlErr != nil {
+		return nil, controlErr
+	}
+	return greeted(name, data, files, err)
+}
+
+func greeted(name string, data []byte, files []fdio.FD, err error) (first []byte, _ error) {
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +105,9 @@ func (o *Offer) Accepted(name string) (first []byte, err error) {
 	}
 	return first, nil
 }
+
+// Child is the child that has said that it stays.
+func (o *Offer) Child(pid int) *Child { return &Child{Conn: o.Conn, Of: o.Of, PID: pid} }
 
 // greeting is what a child says first.
 func greeting(name string) []byte { return []byte(name + "/" + protocol + "\x00") }

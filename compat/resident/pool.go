@@ -8,7 +8,8 @@ import (
 // Child is a child that stays, and has one job at a time.
 type Child struct {
 	*Conn
-	Of Identity // its executable
+	Of  Identity // its executable
+	PID int      // 0 where nobody asks
 }
 
 // Pool keeps children that wait for their next job, each only for a moment.

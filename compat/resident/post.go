@@ -4,6 +4,8 @@ import (
 	"os"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/reqmail/reqmail/compat/fdio"
 )
 
@@ -47,6 +49,22 @@ func invited(executable string) *Post {
 // what became of it. An error says that nobody wants it to stay.
 func (p *Post) Stay(name string, first []byte) error {
 	return p.Send(append(greeting(name), first...))
+}
+
+// Next waits for a datagram as Receive does, but holds its thread: a process
+// that does nothing else is woken sooner so than through the runtime's poller.
+func (p *Post) Next(buf []byte) (data []byte, files []fdio.FD, err error) {
+	if err := p.raw.Control(func(fd uintptr) {
+		ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for {
+			if _, err := unix.Poll(ready, -1); err != unix.EINTR {
+				return
+			}
+		}
+	}); err != nil {
+		return nil, nil, err
+	}
+	return p.Receive(buf)
 }
 
 // Detach puts /dev/null in the place of the descriptors 0, 1 and 2 that the

@@ -204,7 +204,7 @@ func pair(t *testing.T, of Identity) (*Child, *Conn) {
 		}
 		t.Cleanup(func() { ends[i].Close() })
 	}
-	return &Child{ends[0], of}, ends[1]
+	return &Child{Conn: ends[0], Of: of}, ends[1]
 }
 
 // gone fails unless a child is let go within some seconds.

@@ -203,12 +203,12 @@ func TestQMAILQUEUE(t *testing.T) {
 
 // A program may have the environment of its own that a server has made for a
 // client.
-func TestOpenWith(t *testing.T) {
+func TestOpenWithEnvironment(t *testing.T) {
 	home := queueProgram(t, "exit 91")
 	write(t, home+"/other", keep+"\nenv >environment; echo $$ >pid")
 	t.Setenv("QMAILQUEUE", "bin/qmail-queue") // the process's own does not count
 	t.Setenv("OURS", "x")
-	m, err := OpenWith([]string{"RELAYCLIENT=", "QMAILQUEUE=./other", "PATH=" + os.Getenv("PATH")})
+	m, err := (*Pool)(nil).Open([]string{"RELAYCLIENT=", "QMAILQUEUE=./other", "PATH=" + os.Getenv("PATH")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestOpenWith(t *testing.T) {
 	if got := strings.TrimSpace(read(t, home+"/pid")); got != strconv.Itoa(m.QP()) {
 		t.Errorf("qp %d, the program is %s", m.QP(), got)
 	}
-	if m, err = OpenWith([]string{"PATH=" + os.Getenv("PATH")}); err != nil { // without one: qmail-queue
+	if m, err = (*Pool)(nil).Open([]string{"PATH=" + os.Getenv("PATH")}); err != nil { // without one: qmail-queue
 		t.Fatal(err)
 	}
 	m.From("")

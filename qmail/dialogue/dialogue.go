@@ -40,6 +40,15 @@ func (f flushing) Read(p []byte) (int, error) {
 	return f.conn.Read(p)
 }
 
+// wideBuffer is how many bytes are read at a time where a client sends many.
+const wideBuffer = 64 << 10
+
+// Widen reads more at a time from here on.
+func (d *Dialogue) Widen() *bufio.Reader {
+	d.In = bufio.NewReaderSize(d.In, wideBuffer)
+	return d.In
+}
+
 // Line reads a line. It ends at LF; one CR before it does not count, nor does
 // what stands behind a NUL or beyond maxLine.
 func (d *Dialogue) Line() (string, error) {

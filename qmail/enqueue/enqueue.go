@@ -47,7 +47,7 @@ func (i Invoker) received(now time.Time) string {
 }
 
 // copySize is the size in bytes of the buffer that messages pass through.
-const copySize = 32 << 10
+const copySize = 64 << 10
 
 // Run queues one message from the current directory, which must be the queue,
 // and returns qmail-queue's exit code. On failure to read or to write nothing
@@ -57,6 +57,7 @@ func Run(message, envelope io.Reader, who Invoker, now time.Time) int {
 	if err != nil {
 		return code(err)
 	}
+	defer d.Close()
 	result := fill(d, message, envelope, who, now)
 	if result == status.WriteError || result == status.ReadError {
 		d.Discard()

@@ -25,6 +25,10 @@ const (
 // MaxTime is how long a connection may last.
 const MaxTime = time.Hour
 
+// spare is how many messages of a connection get a queue program each, before
+// one is asked to stay.
+const spare = 1
+
 // maxAddress is the length in bytes from which on an address is too long, the
 // value of RELAYCLIENT included.
 const maxAddress = 1000
@@ -49,6 +53,7 @@ type Server struct {
 	peer  intake.Peer
 	limit uint32 // bytes of a message; 0 for none
 	hosts *intake.RcptHosts
+	pool  *submit.Pool // of queue programs; nil where none may stay
 	in    *bufio.Reader
 	out   *bufio.Writer
 }
@@ -63,6 +68,13 @@ func New(home string, lookup func(string) (string, bool), in io.Reader, out io.W
 	s.in = bufio.NewReaderSize(flushing{in, s.out}, readAhead)
 	if s.hosts, err = intake.OpenRcptHosts(d, home); err != nil {
 		return nil, err
+	}
+	stays, err := d.Int(control.ResidentChildren)
+	if err != nil {
+		return nil, err
+	}
+	if stays != 0 {
+		s.pool = submit.NewPool(1, spare)
 	}
 	s.limit, err = intake.DataBytes(d, lookup)
 	return s, err
@@ -108,7 +120,7 @@ func (s *Server) message() error {
 	if n == 0 {
 		return netstring.ErrFormat
 	}
-	queue, err := submit.Open()
+	queue, err := s.pool.Open(nil)
 	if err != nil {
 		return errResources
 	}

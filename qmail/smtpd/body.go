@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"strings"
 
@@ -11,6 +12,11 @@ import (
 // errBareLF says that the client sent a line end that is none. To accept it
 // would let messages smuggle commands from one server to the next.
 var errBareLF = errors.New("bare LF")
+
+const (
+	bodyBuffer = 32 << 10 // bytes of a message that are passed on at a time
+	manyBytes  = 64 << 10 // bytes that make a message a large one
+)
 
 // sink is where a message goes: a submission.
 type sink interface {
@@ -26,6 +32,9 @@ type body struct {
 	limit  uint32 // bytes; 0 for none
 	size   uint64 // bytes stored so far
 	tooBig bool
+
+	// widen, if it is there, makes more room for reading a large message.
+	widen func() *bufio.Reader
 
 	hops   int // fields that tell of a hop
 	header hopCounter
@@ -45,6 +54,19 @@ func (b *body) copy(in *bufio.Reader) error {
 	)
 	state := atStart
 	for {
+		var err error
+		switch state {
+		case atStart:
+			err = b.lines(in)
+		case inLine:
+			err = b.run(in)
+		}
+		if err != nil {
+			return err
+		}
+		if b.size > manyBytes && b.widen != nil {
+			in, b.widen = b.widen(), nil
+		}
 		c, err := in.ReadByte()
 		if err != nil {
 			return err
@@ -93,16 +115,92 @@ func (b *body) copy(in *bufio.Reader) error {
 	}
 }
 
-// put stores a byte. One too many makes the queue program drop the message;
-// the rest is read all the same.
+// lines copies the lines that are there in full, up to the message's end at
+// most.
+func (b *body) lines(in *bufio.Reader) error {
+	there, err := available(in)
+	if err != nil {
+		return err
+	}
+	used := 0
+	for {
+		line := there[used:]
+		end := bytes.IndexByte(line, '\n')
+		if end < 0 {
+			break
+		}
+		if end == 0 || line[end-1] != '\r' {
+			return errBareLF
+		}
+		text := line[:end-1]
+		if len(text) > 0 && text[0] == '.' {
+			if len(text) == 1 {
+				break // the message's end
+			}
+			if text[1] != '\r' {
+				text = text[1:]
+			}
+		}
+		b.header.seeRun(line[:end])
+		b.header.see('\n')
+		b.store(text)
+		b.put('\n')
+		used += end + 1
+	}
+	_, err = in.Discard(used)
+	return err
+}
+
+// available returns what can be had without waiting, but at least a byte. It
+// is in's to change with the next read.
+func available(in *bufio.Reader) ([]byte, error) {
+	if _, err := in.Peek(1); err != nil {
+		return nil, err
+	}
+	return in.Peek(in.Buffered())
+}
+
+// run copies bytes of a line that are as they are, up to the next CR at most.
+func (b *body) run(in *bufio.Reader) error {
+	there, err := available(in)
+	if err != nil {
+		return err
+	}
+	if end := bytes.IndexByte(there, '\r'); end >= 0 {
+		there = there[:end]
+	}
+	if bytes.IndexByte(there, '\n') >= 0 {
+		return errBareLF
+	}
+	b.header.seeRun(there)
+	b.store(there)
+	_, err = in.Discard(len(there))
+	return err
+}
+
+// store stores bytes.
+func (b *body) store(p []byte) {
+	b.count(len(p))
+	if b.buf = append(b.buf, p...); len(b.buf) >= bodyBuffer {
+		_ = b.flush()
+	}
+}
+
+// put stores a byte.
 func (b *body) put(c byte) {
-	b.size++
+	b.count(1)
+	if b.buf = append(b.buf, c); len(b.buf) >= bodyBuffer {
+		_ = b.flush()
+	}
+}
+
+// count counts bytes that are stored. One too many makes the queue program
+// drop the message; the rest is read all the same.
+func (b *body) count(n int) {
+	b.size += uint64(n)
 	if b.limit > 0 && b.size > uint64(b.limit) && !b.tooBig {
 		b.tooBig = true
 		b.queue.Fail()
-	}
-	if b.buf = append(b.buf, c); len(b.buf) >= 8192 {
-		_ = b.flush()
 	}
 }
 
@@ -138,5 +236,15 @@ func (h *hopCounter) see(c byte) {
 	}
 	if c == '\n' {
 		h.n = 0
+	}
+}
+
+// seeRun sees bytes that end no line.
+func (h *hopCounter) seeRun(run []byte) {
+	if h.body {
+		return
+	}
+	for _, c := range run[:min(len(run), len(h.line)-h.n)] {
+		h.see(c)
 	}
 }

@@ -62,6 +62,7 @@ type Config struct {
 	RcptHosts   *intake.RcptHosts
 	Own         *socket.Host
 	UTF8        bool // SMTPUTF8 is offered
+	Resident    bool // queue programs may stay for more messages
 }
 
 // StartError says why no session can begin, as a reply.
@@ -117,6 +118,11 @@ func readControls(home string, lookup func(name string) (string, bool)) (*Config
 		return nil, err
 	}
 	c.UTF8 = utf8 != 0
+	resident, err := d.Int(control.ResidentChildren)
+	if err != nil {
+		return nil, err
+	}
+	c.Resident = resident != 0
 	c.DataBytes, err = intake.DataBytes(d, lookup)
 	return c, err
 }
@@ -136,6 +142,7 @@ type Session struct {
 	peer   intake.Peer
 	env    environ.List // of the queue program and others
 	conn   Conn
+	pool   *submit.Pool // of queue programs; nil for none
 	*dialogue.Dialogue
 
 	security   Security // nil without TLS
@@ -183,6 +190,9 @@ func NewSession(config *Config, env environ.List, conn Conn) *Session {
 // AnnounceSize makes the session announce SIZE (RFC 1870), as servers with
 // the AUTH patches do, and hold MAIL's parameter against it.
 func (s *Session) AnnounceSize() { s.announces = true }
+
+// KeepQueuers has the session take its queue programs from a pool.
+func (s *Session) KeepQueuers(p *submit.Pool) { s.pool = p }
 
 // Filter lets filters judge at each stage.
 func (s *Session) Filter(c filter.Chain) { s.filters = c }
@@ -566,14 +576,14 @@ func (s *Session) data(string) error {
 	}
 	s.header += t.Header
 	s.inMail = false
-	queue, err := submit.OpenWith(s.env)
+	queue, err := s.pool.Open(s.env)
 	if err != nil {
 		s.Reply(replyNoQueue)
 		return nil
 	}
 	s.Reply(replyGoAhead)
 	queue.WriteString(s.peer.Received(s.protocol(), s.helo, time.Now()) + s.header)
-	body := body{queue: queue, limit: s.config.DataBytes}
+	body := body{queue: queue, limit: s.config.DataBytes, widen: s.Widen}
 	if err := body.copy(s.In); err != nil {
 		queue.Abandon()
 		if err == errBareLF {

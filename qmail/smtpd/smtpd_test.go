@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/reqmail/reqmail/compat/environ"
@@ -230,7 +231,8 @@ func FuzzSession(f *testing.F) {
 // FuzzBody: a message ends at CR LF . CR LF alone, and a bare LF ends the
 // session instead.
 func FuzzBody(f *testing.F) {
-	for _, seed := range []string{"a\r\n.\r\n", ".\r\n", "a\n.\r\n", "\r.\r\n\r\n.\r\n", "..\r\n.\r.\r\n"} {
+	for _, seed := range []string{"a\r\n.\r\n", ".\r\n", "a\n.\r\n", "\r.\r\n\r\n.\r\n", "..\r\n.\r.\r\n",
+		".\r\r\n\r\r\r\n.x\r\nlonger than a buffer\r\n\r\n.\r\nQUIT\r\n"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, wire string) {
@@ -247,13 +249,52 @@ func FuzzBody(f *testing.F) {
 				break
 			}
 		}
-		var stored stored
-		b := body{queue: &stored}
-		if err := b.copy(bufio.NewReader(strings.NewReader(wire))); err != want {
-			t.Errorf("%q: %v, want %v", wire, err, want)
+		// At once, and in pieces that end anywhere.
+		for _, in := range []io.Reader{strings.NewReader(wire), iotest.OneByteReader(strings.NewReader(wire)), iotest.HalfReader(strings.NewReader(wire))} {
+			var stored stored
+			b := body{queue: &stored}
+			if err := b.copy(bufio.NewReaderSize(in, 16)); err != want {
+				t.Errorf("%q: %v, want %v", wire, err, want)
+			}
+			if want == nil && stored.String() != plain(wire[:end]) {
+				t.Errorf("%q is stored as %q, want %q", wire, stored.String(), plain(wire[:end]))
+			}
 		}
 	})
 }
+
+// plain is the text of a message whose lines, without the last line's end, came
+// over the wire.
+func plain(wire string) string {
+	if wire == "" {
+		return ""
+	}
+	var b strings.Builder
+	for line := range strings.SplitSeq(strings.TrimSuffix(wire, "\r\n"), "\r\n") {
+		if strings.HasPrefix(line, ".") && !strings.HasPrefix(line, ".\r") {
+			line = line[1:]
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
+
+// BenchmarkBody: bytes a second through the data phase.
+func BenchmarkBody(b *testing.B) {
+	wire := strings.Repeat(strings.Repeat("x", 70)+"\r\n", 10000) + ".\r\n"
+	b.SetBytes(int64(len(wire)))
+	for b.Loop() {
+		body := body{queue: discard{}}
+		if err := body.copy(bufio.NewReader(strings.NewReader(wire))); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func (discard) Fail()                       {}
 
 type stored struct{ bytes.Buffer }
 

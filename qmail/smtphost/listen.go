@@ -12,6 +12,7 @@ import (
 	"github.com/reqmail/reqmail/compat/getopt"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/ids"
+	"github.com/reqmail/reqmail/compat/submit"
 	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/qmail/intake"
 	"github.com/reqmail/reqmail/qmail/listener"
@@ -41,7 +42,7 @@ const failed = 111
 // client has gone. Exit codes: 0 after TERM; 100 for wrong usage; 111 if it
 // cannot start.
 func (h *Host) listen(args []string) int {
-	h.listens = true
+	h.listens, h.pool = true, submit.NewPool(listenPool, 0)
 	o, operands, ok := listenOptions(args)
 	if !ok {
 		return die(100, "usage: qmail-smtpd -l address:port [ -l ... ] [ -x rules.cdb ] [ -c max ] [ -C max ] [ -pH ] [ checker ... ]")
@@ -65,6 +66,7 @@ func (h *Host) listen(args []string) int {
 		return die(failed, "fatal: "+err.Error())
 	}
 	go obey(s, load)
+	defer h.pool.Close()
 	s.Serve(busy, func(conn *listener.Conn) {
 		c := *config.Load()
 		c.DataBytes = intake.LimitFrom(conn.Lookup, c.DataBytes)

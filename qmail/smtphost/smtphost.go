@@ -15,6 +15,7 @@ import (
 	"github.com/reqmail/reqmail/compat/ext"
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
+	"github.com/reqmail/reqmail/compat/submit"
 	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/qmail/callout"
 	"github.com/reqmail/reqmail/qmail/filter"
@@ -39,8 +40,16 @@ type Host struct {
 	// Filters gives sessions' filters what needs libraries.
 	Filters func(home string, env environ.List) (filter.Libraries, error)
 
-	listens bool // for many clients
+	listens bool         // for many clients
+	pool    *submit.Pool // of queue programs, for all sessions
 }
+
+// One session's queue program stays from the second message on: most clients
+// have but one.
+const (
+	sessionSpare = 1
+	listenPool   = 20 // queue programs that wait, where many sessions share them
+)
 
 // Run is qmail-smtpd; args is its command line. It returns the exit code.
 func (h *Host) Run(args []string) int {
@@ -56,6 +65,7 @@ func (h *Host) Run(args []string) int {
 		_, _ = fdio.FD(1).WriteString(err.Error() + "\r\n")
 		return int(smtpd.Lost)
 	}
+	h.pool = submit.NewPool(1, sessionSpare)
 	helo, continued := ext.Take(handedHelo)
 	conn := &fdio.Timed{In: 0, Out: 1, Timeout: config.Timeout}
 	s := h.session(config, smtpd.ParseAuth(args[1:], os.LookupEnv), os.Environ(), conn)
@@ -114,6 +124,9 @@ func (s session) serve() smtpd.End {
 func (h *Host) session(config *smtpd.Config, auth smtpd.Auth, env environ.List, conn smtpd.Conn) session {
 	s := session{Session: smtpd.NewSession(config, env, conn)}
 	s.UseAuth(auth, report)
+	if config.Resident {
+		s.KeepQueuers(h.pool)
+	}
 	if mode, ok := env.Lookup("SMTPAUTH"); ok && mode != "-" || auth.Offered() {
 		s.AnnounceSize()
 	}

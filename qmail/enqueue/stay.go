@@ -1,0 +1,66 @@
+package enqueue
+
+import (
+	"bytes"
+	"syscall"
+	"time"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/resident"
+	"github.com/reqmail/reqmail/compat/status"
+	"github.com/reqmail/reqmail/compat/submit"
+)
+
+// Stay serves more messages of the client that the process was started by,
+// one at a time and under the same uid, until the client lets it go. first is
+// what became of the first message; the result is what became of the last.
+// Before each message renew is called.
+func Stay(post *resident.Post, first int, who Invoker, renew func()) int {
+	if post.Stay(submit.Program, []byte{byte(first)}) != nil {
+		return first
+	}
+	if resident.Detach() != nil {
+		return first
+	}
+	letGo()
+	code := first
+	buf := make([]byte, resident.MaxDatagram)
+	for {
+		job, files, err := post.Next(buf)
+		if err != nil {
+			return code
+		}
+		renew()
+		code = serve(job, files, who)
+		resident.Close(files) // a client that still writes must not wait for ever
+		if post.Send([]byte{byte(code)}) != nil {
+			return code
+		}
+	}
+}
+
+// serve queues the message of a job.
+func serve(job []byte, files []fdio.FD, who Invoker) int {
+	const pipes = 2 // text, envelope
+	if len(files) == pipes {
+		return Run(files[0], files[1], who, time.Now())
+	}
+	text, envelope, ok := submit.SplitJob(job)
+	if !ok || len(files) > 0 {
+		return status.ReadError
+	}
+	return Run(bytes.NewReader(text), bytes.NewReader(envelope), who, time.Now())
+}
+
+// letGo closes the descriptors that belong to the first message and to
+// nothing of the process's own: the client waits for the end of the pipe for a
+// text.
+func letGo() {
+	const first, last = 3, 6
+	for fd := first; fd <= last; fd++ {
+		flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_GETFD, 0)
+		if errno == 0 && flags&syscall.FD_CLOEXEC == 0 {
+			_ = syscall.Close(fd)
+		}
+	}
+}
