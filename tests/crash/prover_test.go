@@ -247,14 +247,14 @@ func replayAll(t *testing.T, h *host.Host, states []State, texts map[int]string)
 	return sum
 }
 
-// sample takes n of the states, or all where everything is asked for.
-func sample(states []State, n int) []State {
-	if everything() || n >= len(states) {
-		return states
+// sample takes n of all, or all where everything is asked for.
+func sample[T any](all []T, n int) []T {
+	if everything() || n >= len(all) {
+		return all
 	}
 	random := rand.New(rand.NewSource(seed))
-	random.Shuffle(len(states), func(i, j int) { states[i], states[j] = states[j], states[i] })
-	return states[:n]
+	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:n]
 }
 
 // TestPowerCut replays what a power cut at any moment may leave.

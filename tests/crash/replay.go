@@ -108,7 +108,7 @@ func Replay(h *host.Host, states []State, texts map[int]string) ([]Verdict, erro
 			v.Why = append(v.Why, fmt.Sprintf("cut after %d calls: %s", states[i].Cut, states[i].list()))
 		}
 	}
-	return verdicts, sweep(h, len(states))
+	return verdicts, sweep(h)
 }
 
 // list shows a state in a line.
@@ -170,10 +170,15 @@ func settle(h *host.Host) error {
 // run keeps the system up as long as there is something to do and patience has
 // not passed without a file coming or going.
 func run(h *host.Host, patience time.Duration, busy func() bool) error {
-	if err := h.Start(h.Path("log")); err != nil {
+	log := h.Path("log")
+	_ = os.Remove(log)
+	if err := h.Start(log); err != nil {
 		return err
 	}
 	defer h.Kill()
+	if err := host.FileSays(log, "status: "); err != nil { // else a signal would end it
+		return err
+	}
 	var before string
 	changed := time.Now()
 	for nudge := time.Now().Add(time.Second); busy() && time.Since(changed) < patience; time.Sleep(20 * time.Millisecond) {
@@ -191,9 +196,9 @@ func run(h *host.Host, patience time.Duration, busy func() bool) error {
 }
 
 // sweep makes a home ready for other states.
-func sweep(h *host.Host, n int) error {
+func sweep(h *host.Host) error {
 	files := queued(h)
-	for _, pattern := range []string{"far/*", "far/.[0-9]*", "mail/.qmail-k*", "mail/k*", "log"} {
+	for _, pattern := range []string{"far/*", "far/.[0-9]*", "mail/.qmail-k*", "mail/k*", "mail/again", "log", "trace*"} {
 		found, err := filepath.Glob(h.Path(pattern))
 		if err != nil {
 			return err

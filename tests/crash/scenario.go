@@ -202,7 +202,7 @@ func recordSend(h *host.Host, trace string) error {
 	if err := os.WriteFile(h.Path(again), nil, 0o600); err != nil {
 		return err
 	}
-	send, err := traced(h)
+	send, err := child(h)
 	if err != nil {
 		return err
 	}
@@ -220,8 +220,8 @@ func recordSend(h *host.Host, trace string) error {
 	return h.Wait()
 }
 
-// traced returns the process that strace started, which is qmail-send by now.
-func traced(h *host.Host) (int, error) {
+// child returns the process that strace started, which is qmail-send by now.
+func child(h *host.Host) (int, error) {
 	pid := strconv.Itoa(h.PID())
 	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
 	if err != nil {
