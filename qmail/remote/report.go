@@ -49,6 +49,7 @@ var (
 	resMessage      = &result{'Z', "Unable to read message. (#4.3.0)\n"}
 	resPartialLine  = &result{'D', "SMTP cannot transfer messages with partial final lines. (#5.6.2)\n"}
 	resUsage        = &result{'D', "I (qmail-remote) was invoked improperly. (#5.3.5)\n"}
+	resLineBreak    = &result{'D', "Sorry, SMTP has no way to send an address with a line break in its domain. (#5.1.3)\n"}
 	resNoMX         = &result{'D', "Sorry, I couldn't find a mail exchanger or IP address. (#5.4.4)\n"}
 	resAmbiguousMX  = &result{'D', "Sorry. Although I'm listed as a best-preference MX or A for that host,\n" +
 		"it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n"}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/reqmail/reqmail/compat/address"
 	"github.com/reqmail/reqmail/compat/resolver"
 	"github.com/reqmail/reqmail/compat/socket"
 	"github.com/reqmail/reqmail/control"
@@ -104,8 +105,24 @@ type target struct {
 	login Credentials
 }
 
+// breaksLine reports whether the domain of an address of the envelope would
+// end a command before its time: what follows would be another command. In a
+// local part the break is quoted.
+func (d *Delivery) breaksLine() bool {
+	return slices.ContainsFunc(append(d.Recipients[:len(d.Recipients):len(d.Recipients)], d.Sender), func(addr string) bool {
+		_, domain, ok := address.Split(addr)
+		if !ok {
+			domain = addr // goes unquoted, see path
+		}
+		return strings.ContainsAny(domain, "\r\n")
+	})
+}
+
 // targets returns the addresses to try, best first.
 func (d *Delivery) targets(own *socket.Host) ([]target, *result) {
+	if d.breaksLine() {
+		return nil, resLineBreak
+	}
 	l := lookup{resolver: d.Resolver, ipv6: own.IPv6}
 	r, routed := d.route()
 	if !routed {

@@ -148,3 +148,25 @@ func TestTargets(t *testing.T) {
 		}
 	}
 }
+
+// No address gives the host a command of its own. A break in a local part is
+// sent quoted, as qmail does it.
+func TestLineBreak(t *testing.T) {
+	for _, test := range []struct {
+		sender    string
+		recipient string
+		refused   bool
+	}{
+		{"a@x.example", "b@y.example", false},
+		{"", "b@y.example", false},
+		{"a\nb@x.example", "c\rd@y.example", false},
+		{"a@x.example\nRSET", "b@y.example", true},
+		{"a@x.example", "b@y.example>\r\nRSET", true},
+		{"no\rdomain", "b@y.example", true},
+	} {
+		d := &Delivery{Host: "[192.0.2.9]", Sender: test.sender, Recipients: []string{test.recipient}}
+		if _, res := d.targets(&socket.Host{}); (res == resLineBreak) != test.refused {
+			t.Errorf("%q to %q: %v, want refused: %v", test.sender, test.recipient, res, test.refused)
+		}
+	}
+}

@@ -11,10 +11,8 @@
 package orders
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
-	"io"
 	"os"
 	"slices"
 	"sync"
@@ -95,9 +93,6 @@ func (l *line) Fields(f *jsonl.Fields) {
 	jsonl.Int(f, "cancel", &l.Cancel, jsonl.IfSet)
 }
 
-// maxLine is more than any line takes, in bytes.
-const maxLine = 64 << 10
-
 // growth is the size in bytes that the journal may reach, or four times what
 // was in force, before it is written anew.
 const growth = 4 << 20
@@ -128,7 +123,7 @@ func Open(keep func(queue.ID, Order) bool) (*Journal, error) {
 	if err != nil && err != syscall.ENOENT {
 		return nil, &os.PathError{Op: "read", Path: File, Err: err}
 	}
-	j.replay(bytes.NewReader(data))
+	j.replay(data)
 	for id, o := range j.messages {
 		if !keep(id, o) {
 			delete(j.messages, id)
@@ -158,16 +153,15 @@ func (j *Journal) reopen() {
 // directory dir, for those who look while no qmail-send of ours runs there. A
 // C qmail-send heeds none of it.
 func Read(dir string) (map[queue.ID]Order, []steer.Rule, error) {
-	f, err := os.Open(dir + "/" + File)
+	data, err := os.ReadFile(dir + "/" + File)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.Close()
 	j := &Journal{messages: map[queue.ID]Order{}}
-	j.replay(f)
+	j.replay(data)
 	return j.messages, j.rules, nil
 }
 
@@ -183,13 +177,12 @@ func Held(dir string) (n int, err error) {
 	return n, err
 }
 
-// replay applies the lines of a journal; those that are none are skipped.
-func (j *Journal) replay(r io.Reader) {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
-	for lines.Scan() {
+// replay applies the lines of a journal; those that are none, however long,
+// are skipped.
+func (j *Journal) replay(journal []byte) {
+	for text := range bytes.Lines(journal) {
 		var l line
-		if jsonl.Decode(lines.Bytes(), &l) == nil {
+		if jsonl.Decode(bytes.TrimSuffix(text, []byte("\n")), &l) == nil {
 			j.apply(l)
 		}
 	}

@@ -134,6 +134,21 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
+// What a crash has torn, however long, hides no order behind it.
+func TestLongLine(t *testing.T) {
+	inQueue(t)
+	torn := strings.Repeat("\x00", 100<<10) + "\n"
+	if err := os.WriteFile(File, []byte(torn+`{"id":7,"order":{"birth":1,"held":true}}`+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := Held("."); n != 1 || err != nil {
+		t.Errorf("held: %d, %v", n, err)
+	}
+	if o, ok := open(t, all).Get(7, 1); !ok || !o.Held {
+		t.Errorf("got %+v", o)
+	}
+}
+
 func TestUnreadable(t *testing.T) {
 	inQueue(t)
 	if err := os.Mkdir(File, 0o700); err != nil {
@@ -151,7 +166,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add(`{"id":1,"order":{"birth":10,"held":true}}` + "\n" + `{"rule":{"number":3,"verb":"suspend","channel":"local"}}` + "\n" + `{"cancel":3}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		j := &Journal{messages: map[queue.ID]Order{}}
-		j.replay(strings.NewReader(text))
+		j.replay([]byte(text))
 		for id, o := range j.messages {
 			if o.void() {
 				t.Errorf("message %d has an order for nothing", id)

@@ -1,7 +1,12 @@
 package crash
 
 import (
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand"
 	"os"
@@ -40,7 +45,7 @@ const (
 )
 
 // everything reports whether the whole proof is asked for, which takes a
-// while: REQMAIL_PROVER=all; any other value tries a sample.
+// while; otherwise a sample is tried.
 func everything() bool { return os.Getenv("REQMAIL_PROVER") == "all" }
 
 // newHome makes a home for replaying; in memory, where there is a file system
@@ -66,31 +71,73 @@ func newHome(t *testing.T) *host.Host {
 	return h
 }
 
+// The recording that is kept makes the proof of the proof the same in every
+// run: go test ./tests/crash -run TestRecording -record FILE makes one.
+//
+//go:embed testdata/life.trace.gz
+var kept []byte
+
+// keptHome is where that was recorded.
+const keptHome = "/tmp/reqmail-crash"
+
+var keep = flag.String("record", "", "keep what is recorded in this file")
+
 // recording is the one of this run of the tests.
 var recording = sync.OnceValues(func() ([]Op, error) {
 	bin, err := filepath.Abs("../../build/bin")
 	if err != nil {
 		return nil, err
 	}
-	home, err := os.MkdirTemp("", "reqmail-crash.")
+	home := keptHome
+	if *keep != "" {
+		err = os.Mkdir(home, 0o755)
+	} else {
+		home, err = os.MkdirTemp("", "reqmail-crash.")
+	}
 	if err != nil {
 		return nil, err
 	}
-	if os.Getenv("REQMAIL_PROVER_KEEP") == "" {
-		defer os.RemoveAll(home)
-	}
+	defer os.RemoveAll(home)
 	h, err := layOut(home, bin)
 	if err != nil {
 		return nil, err
 	}
-	return Record(h)
+	trace, err := Record(h)
+	if err != nil {
+		return nil, err
+	}
+	if *keep != "" {
+		if err := zip(*keep, trace); err != nil {
+			return nil, err
+		}
+	}
+	return Parse(home, watched, trace)
 })
 
+func zip(file, text string) error {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, text); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return os.WriteFile(file, b.Bytes(), 0o644)
+}
+
+func unzip(b []byte) (string, error) {
+	r, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(r)
+	return string(text), err
+}
+
+// record returns what the programs do now.
 func record(t *testing.T) []Op {
 	t.Helper()
-	if os.Getenv("REQMAIL_PROVER") == "" {
-		t.Skip("REQMAIL_PROVER is neither some nor all: the prover is not yet steady enough to stop a build")
-	}
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("strace is not installed")
 	}
@@ -98,32 +145,65 @@ func record(t *testing.T) []Op {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ops
+	return sharing(ops)
 }
 
-// texts tells which message of the scenario a file in todo is about.
-func texts(ops []Op) map[string]string {
+// recorded returns the recording that is kept, or, where everything is asked
+// for, a new one.
+func recorded(t *testing.T) []Op {
+	t.Helper()
+	if everything() {
+		return record(t)
+	}
+	text, err := unzip(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops, err := Parse(keptHome, watched, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sharing(ops)
+}
+
+// TestRecording compares the recording that is kept with what the programs do:
+// they sync the same things.
+func TestRecording(t *testing.T) {
+	t.Parallel()
+	now := record(t)
+	if then := recorded(t); !maps.Equal(syncs(now), syncs(then)) {
+		t.Errorf("the programs sync %v, those of the recording %v", syncs(now), syncs(then))
+	}
+}
+
+// syncs lists the kinds of syncs of ours.
+func syncs(ops []Op) map[string]bool {
+	kinds := map[string]bool{}
+	for _, o := range ops {
+		if o.Kind == Sync && o.Program != "sync" { // the other host's
+			kinds[label(ops, o)] = true
+		}
+	}
+	return kinds
+}
+
+// texts tells which message of the scenario an accepted text is.
+func texts(ops []Op) map[int]string {
 	written := map[int]string{}
-	named := map[string]int{}
 	for _, op := range ops {
 		if op.Kind == Write {
 			written[op.Inode] += string(op.Data)
 		}
-		for _, n := range op.Adds {
-			if strings.HasPrefix(n.Path, "queue/mess/") {
-				named[filepath.Base(n.Path)] = n.Inode
-			}
-		}
 	}
-	all := map[string]string{}
+	all := map[int]string{}
 	for _, op := range ops {
 		if op.Kind != Accept {
 			continue
 		}
-		text := written[named[filepath.Base(op.Adds[0].Path)]]
+		text := written[op.Inode]
 		for _, m := range scenario {
 			if strings.Contains(text, m.body(token)) && !strings.Contains(text, failure) {
-				all[op.Adds[0].Path] = m.name
+				all[op.Inode] = m.name
 			}
 		}
 	}
@@ -150,7 +230,7 @@ func (s *total) add(verdicts []Verdict) {
 }
 
 // replayAll replays states in batches.
-func replayAll(t *testing.T, h *host.Host, states []State, texts map[string]string) total {
+func replayAll(t *testing.T, h *host.Host, states []State, texts map[int]string) total {
 	t.Helper()
 	var sum total
 	for len(states) > 0 {
@@ -167,18 +247,19 @@ func replayAll(t *testing.T, h *host.Host, states []State, texts map[string]stri
 	return sum
 }
 
-// sample takes n of the states, or all where everything is asked for.
-func sample(states []State, n int) []State {
-	if everything() || n >= len(states) {
-		return states
+// sample takes n of all, or all where everything is asked for.
+func sample[T any](all []T, n int) []T {
+	if everything() || n >= len(all) {
+		return all
 	}
 	random := rand.New(rand.NewSource(seed))
-	random.Shuffle(len(states), func(i, j int) { states[i], states[j] = states[j], states[i] })
-	return states[:n]
+	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:n]
 }
 
 // TestPowerCut replays what a power cut at any moment may leave.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	ops := record(t)
 	p := NewProver(seed)
 	cuts := p.Random.Perm(len(ops) + 1)
@@ -233,15 +314,11 @@ func kindOf(file string) string {
 // this adds must show a loss; otherwise the sync would be for nothing, or the
 // proof.
 func TestSyncsMatter(t *testing.T) {
-	ops := record(t)
+	t.Parallel()
+	ops := recorded(t)
 	h := newHome(t)
 	names := texts(ops)
-	kinds := map[string]bool{}
-	for _, o := range ops {
-		if o.Kind == Sync && o.Program != "sync" { // the other host's
-			kinds[label(ops, o)] = true
-		}
-	}
+	kinds := syncs(ops)
 	var states []State
 	var of []string // the sync that each is without
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
@@ -265,7 +342,7 @@ func TestSyncsMatter(t *testing.T) {
 
 // findings replays states, each of which stands for something, and tells what
 // mail those of each lose or spoil.
-func findings(t *testing.T, h *host.Host, states []State, of []string, texts map[string]string) map[string]string {
+func findings(t *testing.T, h *host.Host, states []State, of []string, texts map[int]string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	for from := 0; from < len(states); from += batchSize {
@@ -309,7 +386,8 @@ func describe(ops []Op, o Op) string {
 // TestOrderMatters moves calls behind others that must come later. Where the
 // replay finds nothing lost or spoiled, the table says why.
 func TestOrderMatters(t *testing.T) {
-	ops := record(t)
+	t.Parallel()
+	ops := recorded(t)
 	h := newHome(t)
 	tests := []struct{ call, behind, harmless string }{
 		{"sync qmail-queue file queue/mess", "accept", ""},

@@ -46,7 +46,7 @@ var queueFile = regexp.MustCompile(`^queue/(mess|info|local|remote|intd|todo|bou
 // a file that is written anew gets another, which qmail-queue might hand out
 // again.
 func translate(s State, n int) State {
-	t := State{Files: map[string]string{}, Cut: s.Cut}
+	t := State{Files: map[string]string{}, Accepted: s.Accepted, Cut: s.Cut}
 	numbers := map[string]queue.ID{}
 	var old []string
 	for p := range s.Files {
@@ -60,11 +60,7 @@ func translate(s State, n int) State {
 	}
 	name := func(p string) string {
 		if m := queueFile.FindStringSubmatch(p); m != nil {
-			id := numbers[m[2]]
-			if m[1] == "todo" || m[1] == "intd" || m[1] == "bounce" {
-				return "queue/" + m[1] + "/" + id.String()
-			}
-			return "queue/" + m[1] + "/" + id.Sub()
+			return fileOf(m[1], numbers[m[2]])
 		}
 		if rest, ok := strings.CutPrefix(p, "queue/pid/"); ok {
 			return "queue/pid/" + strconv.Itoa(firstNumber+n*perState) + "." + rest
@@ -74,16 +70,13 @@ func translate(s State, n int) State {
 	for p, content := range s.Files {
 		t.Files[name(p)] = strings.ReplaceAll(content, token, tokenOf(n))
 	}
-	for _, p := range s.Accepted {
-		t.Accepted = append(t.Accepted, name(p))
-	}
 	return t
 }
 
 // Replay starts the system on each of the states, in one home, and judges
 // what becomes of them. texts are the messages accepted in the whole trace, by
-// the name of their file in todo.
-func Replay(h *host.Host, states []State, texts map[string]string) ([]Verdict, error) {
+// the inode of their text.
+func Replay(h *host.Host, states []State, texts map[int]string) ([]Verdict, error) {
 	if err := os.WriteFile(h.Path(again), nil, 0o600); err != nil {
 		return nil, err
 	}
@@ -102,8 +95,8 @@ func Replay(h *host.Host, states []State, texts map[string]string) ([]Verdict, e
 	for i := range states {
 		v := &verdicts[i]
 		accepted := map[string]bool{}
-		for _, todo := range states[i].Accepted {
-			accepted[texts[todo]] = true
+		for _, text := range states[i].Accepted {
+			accepted[texts[text]] = true
 		}
 		judge(h, placed[i], tokenOf(i+1), accepted, v)
 		for _, file := range left {
@@ -115,7 +108,7 @@ func Replay(h *host.Host, states []State, texts map[string]string) ([]Verdict, e
 			v.Why = append(v.Why, fmt.Sprintf("cut after %d calls: %s", states[i].Cut, states[i].list()))
 		}
 	}
-	return verdicts, sweep(h, len(states))
+	return verdicts, sweep(h)
 }
 
 // list shows a state in a line.
@@ -177,10 +170,15 @@ func settle(h *host.Host) error {
 // run keeps the system up as long as there is something to do and patience has
 // not passed without a file coming or going.
 func run(h *host.Host, patience time.Duration, busy func() bool) error {
-	if err := h.Start(h.Path("log")); err != nil {
+	log := h.Path("log")
+	_ = os.Remove(log)
+	if err := h.Start(log); err != nil {
 		return err
 	}
 	defer h.Kill()
+	if err := host.FileSays(log, "status: "); err != nil { // else a signal would end it
+		return err
+	}
 	var before string
 	changed := time.Now()
 	for nudge := time.Now().Add(time.Second); busy() && time.Since(changed) < patience; time.Sleep(20 * time.Millisecond) {
@@ -198,9 +196,9 @@ func run(h *host.Host, patience time.Duration, busy func() bool) error {
 }
 
 // sweep makes a home ready for other states.
-func sweep(h *host.Host, n int) error {
+func sweep(h *host.Host) error {
 	files := queued(h)
-	for _, pattern := range []string{"far/*", "far/.[0-9]*", "mail/.qmail-k*", "mail/k*", "log"} {
+	for _, pattern := range []string{"far/*", "far/.[0-9]*", "mail/.qmail-k*", "mail/k*", "mail/again", "log", "trace*"} {
 		found, err := filepath.Glob(h.Path(pattern))
 		if err != nil {
 			return err

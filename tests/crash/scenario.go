@@ -144,34 +144,34 @@ func inject(h *host.Host, m message, prefix []string) error {
 	return cmd.Run()
 }
 
-// Record runs the scenario in a home and returns what it did to the disk:
-// three messages are queued, delivered locally and remotely, deferred once,
-// bounced, and ended.
-func Record(h *host.Host) ([]Op, error) {
+// Record runs the scenario in a home and returns the trace of it: three
+// messages are queued, delivered locally and remotely, deferred once, bounced,
+// and ended.
+func Record(h *host.Host) (string, error) {
 	if err := addBoxes(h, token); err != nil {
-		return nil, err
+		return "", err
 	}
 	var traces []string
 	for _, m := range scenario {
 		file := h.Path("trace." + m.name)
 		if err := inject(h, m, Strace(file)); err != nil {
-			return nil, fmt.Errorf("qmail-queue: %w", err)
+			return "", fmt.Errorf("qmail-queue: %w", err)
 		}
 		traces = append(traces, file)
 	}
 	file := h.Path("trace.send")
 	if err := recordSend(h, file); err != nil {
-		return nil, err
+		return "", err
 	}
-	var texts []string
+	var trace string
 	for _, file := range append(traces, file) {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		texts = append(texts, string(text))
+		trace += string(text)
 	}
-	return Parse(h.Home, watched, texts...)
+	return trace, nil
 }
 
 // watched tells which files a power cut can hurt.
@@ -202,7 +202,7 @@ func recordSend(h *host.Host, trace string) error {
 	if err := os.WriteFile(h.Path(again), nil, 0o600); err != nil {
 		return err
 	}
-	send, err := traced(h)
+	send, err := child(h)
 	if err != nil {
 		return err
 	}
@@ -220,8 +220,8 @@ func recordSend(h *host.Host, trace string) error {
 	return h.Wait()
 }
 
-// traced returns the process that strace started, which is qmail-send by now.
-func traced(h *host.Host) (int, error) {
+// child returns the process that strace started, which is qmail-send by now.
+func child(h *host.Host) (int, error) {
 	pid := strconv.Itoa(h.PID())
 	children, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // State is what a power cut leaves.
 type State struct {
 	Files    map[string]string // by path below the home
-	Accepted []string          // queue/todo/… of the messages accepted before
+	Accepted []int             // inodes of the texts accepted before
 	Cut      int               // calls that were made before
 }
 
@@ -41,7 +41,10 @@ type Model int
 // calls, and a sync takes the changes of names before it along; the data of
 // files that were not synced may be there, lost, torn or zeros (ext4, XFS and
 // Btrfs keep to that). On a weakly ordered one each name that was not synced
-// by its directory is there or not, whatever became of the others.
+// by its directory is there or not, whatever became of the others; but neither
+// gives an inode number out again before it is durable that the names of who
+// had it are gone (ext4 without a journal waits minutes, f2fs for a checkpoint,
+// Btrfs for ever; ext2 does not, see docs/dev/roadmap.md).
 const (
 	Journaling Model = iota
 	Weak
@@ -173,7 +176,7 @@ func at(ops []Op, m Model) *cut {
 		op := &ops[i]
 		switch op.Kind {
 		case Entry:
-			if i > durable && !(m == Weak && c.synced(i)) {
+			if i > durable && !(m == Weak && (c.synced(i) || c.freed(i))) {
 				c.pending = append(c.pending, i)
 			}
 		case Write, Cut:
@@ -207,6 +210,23 @@ func (c *cut) synced(i int) bool {
 		}
 	}
 	return true
+}
+
+// freed reports whether a change removes a file of a message whose number
+// another message has since got.
+func (c *cut) freed(i int) bool {
+	for _, n := range c.ops[i].Removes {
+		m := queueFile.FindStringSubmatch(n.Path)
+		if m != nil && slices.ContainsFunc(c.ops[i+1:], func(o Op) bool { return o.begins(m[2]) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// begins reports whether a call gives a message that number.
+func (o *Op) begins(number string) bool {
+	return o.Kind == Entry && len(o.Adds) > 0 && path.Base(o.Adds[0].Path) == number && strings.HasPrefix(o.Adds[0].Path, "queue/mess/")
 }
 
 func (c *cut) dataSynced(i int) bool {
@@ -342,7 +362,7 @@ func (c *cut) state(names []int, data map[int]fate) State {
 		case Write, Cut:
 			contents[op.Inode] = c.change(contents[op.Inode], i, data)
 		case Accept:
-			s.Accepted = append(s.Accepted, op.Adds[0].Path)
+			s.Accepted = append(s.Accepted, op.Inode)
 		}
 	}
 	for p, inode := range entries {

@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/reqmail/reqmail/queue"
 )
 
 // Kind is what a call does to the file system.
@@ -23,7 +25,7 @@ const (
 	Write              // Data at Off of Inode
 	Cut                // truncates Inode to Off
 	Sync               // makes Inode, or the names in Dir, durable
-	Accept             // a qmail-queue exits 0 after it linked Adds[0] into todo
+	Accept             // a qmail-queue exits 0 after it linked Adds[0] into todo; Inode is the text
 )
 
 // Name is a name in a directory. Inodes are numbered by the trace, since a
@@ -79,7 +81,7 @@ type parser struct {
 	pos    map[string]int64 // of the descriptor last opened under a name
 	append map[string]bool
 	begun  map[string]begun // by thread: calls that have not returned
-	linked []Name           // into todo, by a qmail-queue that has not ended
+	linked []Op             // acceptances to come: a qmail-queue has linked into todo, and not ended
 }
 
 type begun struct {
@@ -94,15 +96,15 @@ var (
 	returned   = regexp.MustCompile(` = (-?\d+)[^=]*$`)
 )
 
-// Parse reads traces that strace wrote one after the other. watch tells which
-// paths below the home matter.
-func Parse(home string, watch func(string) bool, traces ...string) ([]Op, error) {
+// Parse reads a trace that strace wrote. watch tells which paths below the home
+// matter.
+func Parse(home string, watch func(string) bool, trace string) ([]Op, error) {
 	p := &parser{
 		home: home, watch: watch,
 		live: map[string]int{}, opened: map[string]int{}, size: map[int]int64{},
 		pos: map[string]int64{}, append: map[string]bool{}, begun: map[string]begun{},
 	}
-	for line := range strings.Lines(strings.Join(traces, "")) {
+	for line := range strings.Lines(trace) {
 		if err := p.line(strings.TrimSuffix(line, "\n")); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, line)
 		}
@@ -134,7 +136,7 @@ func (p *parser) line(line string) error {
 func (p *parser) call(program, name, text string, at int) error {
 	if name == "exit_group" {
 		if strings.HasPrefix(text, "0)") && program == "qmail-queue" && len(p.linked) > 0 {
-			p.ops = append(p.ops, Op{Kind: Accept, Program: program, Adds: p.linked[:1:1]})
+			p.ops = append(p.ops, p.linked[0])
 			p.linked = p.linked[1:]
 		}
 		return nil
@@ -264,7 +266,8 @@ func (p *parser) names(op Op, name string, paths []string) {
 		op.Adds = []Name{{last, inode}}
 		p.live[last] = inode
 		if strings.HasPrefix(last, "queue/todo/") {
-			p.linked = append(p.linked, op.Adds[0])
+			text := p.live["queue/"+numbered(last).Mess()]
+			p.linked = append(p.linked, Op{Kind: Accept, Program: op.Program, Adds: op.Adds, Inode: text})
 		}
 	default:
 		op.Removes, op.Adds = []Name{{first, inode}}, []Name{{last, inode}}
@@ -272,6 +275,12 @@ func (p *parser) names(op Op, name string, paths []string) {
 		p.live[last] = inode
 	}
 	p.ops = append(p.ops, op)
+}
+
+// numbered returns the number of the message that a file in todo is for.
+func numbered(todo string) queue.ID {
+	id, _ := queue.ParseID(path.Base(todo))
+	return id
 }
 
 func unhex(s string) string {
