@@ -148,7 +148,7 @@ func (s *Scheduler) fillIn() {
 			goesOn = enter()
 		}
 	})
-	if goesOn {
+	if goesOn && len(batch) > 0 {
 		enter()
 	}
 }
