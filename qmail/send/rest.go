@@ -107,7 +107,7 @@ func (s *Scheduler) freeze(d *delivery, text string) bool {
 		return false
 	}
 	o, _ := s.steer.order(r.ID)
-	o.Birth, o.Held, o.Frozen, o.Since, o.Until = r.Birth, true, true, s.recent, 0
+	o.Birth, o.Held, o.Frozen, o.Since, o.Until = int64(r.Birth), true, true, s.recent, 0
 	o.Reason = text[:min(len(text), steer.MaxReason)]
 	if s.steer.orders.Set(map[queue.ID]orders.Order{r.ID: o}) != nil {
 		return false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -113,14 +114,20 @@ func (s *Scheduler) look(f func(*roster.Snapshot) error) error {
 	if !s.beside.in(func() { snapshot = s.snapshot() }) {
 		return errLeaving
 	}
+	if len(snapshot.Records) >= manyRecords {
+		defer debug.FreeOSMemory()
+	}
 	return f(snapshot)
 }
+
+// manyRecords is how large a copy is that is given back to the system at once.
+const manyRecords = 50_000
 
 // snapshot copies what the loop knows: for 200 000 messages, milliseconds.
 func (s *Scheduler) snapshot() *roster.Snapshot {
 	copied := &roster.Snapshot{
 		Now:     s.recent,
-		Records: slices.Clone(s.steer.index.Records()),
+		Records: s.steer.index.Copy(),
 		Active:  maps.Clone(s.steer.active),
 		Orders:  maps.Clone(s.steer.orders.All()),
 		Reasons: s.steer.reasons,
@@ -219,7 +226,7 @@ func (s *Scheduler) live() (live []*steer.Delivery) {
 				Phase: steer.PhaseRunning,
 			}
 			if r := s.steer.index.Get(d.job.id); r != nil {
-				told.Size = max(r.Size, 0)
+				told.Size = r.Bytes()
 			}
 			if d.ordered > sp.sent {
 				told.Phase = steer.PhaseQueued

@@ -22,7 +22,7 @@ func (p *peers) order(a steer.Act) {
 }
 
 func (p *peers) name(id queue.ID) steer.Name {
-	return steer.Name{ID: uint64(id), Birth: p.steer.index.Get(id).Birth}
+	return steer.Name{ID: uint64(id), Birth: int64(p.steer.index.Get(id).Birth)}
 }
 
 // deferred is a scheduler with message 7, tried once and deferred.

@@ -89,7 +89,7 @@ func (st *steering) stop() {
 // entered notes a message that was taken in or preprocessed.
 func (st *steering) entered(id queue.ID, birth, size int64) {
 	if st != nil {
-		st.index.Put(roster.Record{ID: id, Birth: birth, Size: size})
+		st.index.Put(roster.NewRecord(id, birth, size))
 	}
 }
 
@@ -135,7 +135,7 @@ func (st *steering) reported(d *delivery, status byte, text string, now int64) {
 		return
 	}
 	pos, err := st.reasons.Add(reasons.Record{
-		ID: r.ID, Birth: r.Birth, Channel: d.job.channel, Pos: d.pos, Time: now,
+		ID: r.ID, Birth: int64(r.Birth), Channel: d.job.channel, Pos: d.pos, Time: now,
 		Tries: int(r.Tries[d.job.channel]), Text: text,
 	}, r.Reason, st.index.Len())
 	if err == nil {
@@ -152,7 +152,7 @@ func (st *steering) order(id queue.ID) (o orders.Order, ok bool) {
 	if r == nil {
 		return o, false
 	}
-	return st.orders.Get(id, r.Birth)
+	return st.orders.Get(id, int64(r.Birth))
 }
 
 // gate returns until when a message must wait; a time that is not after now

@@ -1,11 +1,11 @@
 package send
 
 import (
+	"runtime/debug"
 	"time"
 
 	"github.com/reqmail/reqmail/compat/maillog"
 	"github.com/reqmail/reqmail/compat/steer"
-	"github.com/reqmail/reqmail/qmail/roster"
 	"github.com/reqmail/reqmail/queue"
 	"github.com/reqmail/reqmail/queue/reasons"
 )
@@ -87,11 +87,12 @@ func (s *Scheduler) takeInQueue() {
 		batch = batch[:0]
 	}
 	s.fillIn()
+	debug.FreeOSMemory() // what was needed to get here
 }
 
 // lookAt looks at the files of a message.
 func (s *Scheduler) lookAt(id queue.ID) found {
-	f := found{id: id, size: roster.Unsized}
+	f := found{id: id, size: -1}
 	f.state, f.err = queue.Look(id)
 	if s.steer != nil && f.state.Info {
 		if size, err := queue.MessSize(id); err == nil {
@@ -121,7 +122,7 @@ func (st *steering) takenIn(failed *dueQueue) {
 	}
 	st.orders.Retain(func(id queue.ID, birth int64) bool {
 		r := st.index.Get(id)
-		return r != nil && r.Birth == birth || failed.has(id)
+		return r != nil && int64(r.Birth) == birth || failed.has(id)
 	})
 }
 
@@ -167,7 +168,7 @@ const maxTries = 65535
 func (st *steering) merge(batch []remark) {
 	for _, m := range batch {
 		r := st.index.Get(queue.ID(m.ID))
-		if r == nil || r.Birth != m.Birth {
+		if r == nil || int64(r.Birth) != m.Birth {
 			continue
 		}
 		if r.Reason < m.pos {
