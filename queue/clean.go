@@ -29,11 +29,14 @@ func RemoveMess(id ID) error {
 	return unlinkIfThere(id.Mess())
 }
 
-// Sweep removes files that a qmail-queue which died left in pid, and
-// envelopes in intd whose message is gone: a crash may undo the removal of the
-// one and not of the other. now is in Unix seconds.
-func Sweep(now int64) {
-	sweep("pid", now, func(string) bool { return true })
+// SweepPid removes files that a qmail-queue which died left in pid. now is in
+// Unix seconds.
+func SweepPid(now int64) { sweep("pid", now, func(string) bool { return true }) }
+
+// SweepIntd removes envelopes whose message is gone: a crash may undo the removal
+// of the one and not of the other. It looks at every message that waits to be
+// preprocessed. now is in Unix seconds.
+func SweepIntd(now int64) {
 	sweep("intd", now, func(name string) bool {
 		id, ok := ParseID(name)
 		return ok && withoutMess(id)

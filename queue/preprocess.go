@@ -27,6 +27,13 @@ type Preprocessor struct {
 	Sender func(id ID, size uint64, sender string, qp, uid uint64)
 }
 
+// Preprocessed is what preprocessing has made of a message.
+type Preprocessed struct {
+	Used  [Channels]bool // channels that have recipients
+	Size  int64          // of the text, bytes
+	Birth int64          // Unix seconds
+}
+
 // Run preprocesses a message: in state S4, it writes info and a recipient
 // file for each channel that has recipients, and tells which. What an earlier
 // run left behind is removed first.
@@ -35,43 +42,49 @@ type Preprocessor struct {
 // that the envelope may then be removed from todo (qmail-clean, S4 → S5). A
 // crash or an error before leaves the envelope in todo, and the message is
 // preprocessed again from scratch.
-func (p *Preprocessor) Run(id ID) (used [Channels]bool, err error) {
+func (p *Preprocessor) Run(id ID) (done Preprocessed, err error) {
 	todo, err := openRead(id.Todo())
 	if err != nil {
-		return used, &FileError{"unable to open", id.Todo(), err}
+		return done, &FileError{"unable to open", id.Todo(), err}
 	}
 	defer todo.Close()
 	var mess syscall.Stat_t
 	if err := syscall.Stat(id.Mess(), &mess); err != nil {
-		return used, &FileError{"unable to stat", id.Mess(), err}
+		return done, &FileError{"unable to stat", id.Mess(), err}
 	}
 	for _, stale := range []string{id.Recipients(Local), id.Recipients(Remote), id.Info(), id.Bounce()} {
 		if err := unlinkIfThere(stale); err != nil {
-			return used, &FileError{"unable to unlink", stale, err}
+			return done, &FileError{"unable to unlink", stale, err}
 		}
 	}
 	info, err := newOutput(id.Info())
 	if err != nil {
-		return used, err
+		return done, err
 	}
 	p.Began(id)
 	out := outputs{info: info}
 	defer out.close()
 	if err := p.copy(id, uint64(mess.Size), todo, &out); err != nil {
-		return used, err
+		return done, err
 	}
 	if p.Copy != "" {
 		if err := out.recipient(id, Local, p.Copy); err != nil {
-			return used, err
+			return done, err
 		}
 	}
 	if err := out.sync(); err != nil {
-		return used, err
+		return done, err
 	}
-	for c := range used {
-		used[c] = out.recipients[c] != nil
+	st, err := info.file.Stat()
+	if err != nil {
+		return done, &FileError{"unable to stat", info.path, err}
 	}
-	return used, nil
+	done.Birth = int64(st.Mtim.Sec)
+	done.Size = mess.Size
+	for c := range done.Used {
+		done.Used[c] = out.recipients[c] != nil
+	}
+	return done, nil
 }
 
 // copy distributes the records of the envelope.

@@ -245,7 +245,8 @@ func preprocess(id ID, log *[]string) ([Channels]bool, error) {
 			}
 		},
 	}
-	return p.Run(id)
+	done, err := p.Run(id)
+	return done.Used, err
 }
 
 func TestPreprocess(t *testing.T) {
@@ -420,7 +421,8 @@ func TestCleanUp(t *testing.T) {
 		put(t, name, "")
 		age(t, name, Ossified+10)
 	}
-	Sweep(now)
+	SweepPid(now)
+	SweepIntd(now)
 	if got := files(t); !slices.Equal(got, []string{"pid/new", "intd/47", ID(47).Mess()}) {
 		t.Errorf("swept: %q", got)
 	}

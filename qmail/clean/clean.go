@@ -12,8 +12,13 @@ import (
 	"github.com/reqmail/reqmail/queue"
 )
 
-// sweepEvery is how many requests are served between two walks over pid and intd.
-const sweepEvery = 31
+// sweepEvery is how many requests are served between two walks over pid, and
+// intdEvery how much time passes at least between two over intd, which holds all
+// that waits to be preprocessed.
+const (
+	sweepEvery = 31
+	intdEvery  = time.Hour
+)
 
 // Exit codes.
 const (
@@ -26,9 +31,15 @@ const (
 // until its input ends, and returns the exit code.
 func Run(requests io.Reader, answers io.Writer, now func() time.Time) int {
 	in := bufio.NewReaderSize(requests, 4096)
+	var intdSwept time.Time
 	for served := 0; ; served++ {
 		if served%sweepEvery == 0 {
-			queue.Sweep(now().Unix())
+			at := now()
+			queue.SweepPid(at.Unix())
+			if at.Sub(intdSwept) >= intdEvery {
+				intdSwept = at
+				queue.SweepIntd(at.Unix())
+			}
 		}
 		line, err := readRequest(in)
 		if err != nil {

@@ -41,11 +41,11 @@ func (s *Snapshot) take(id queue.ID) {
 	if err != nil || !state.Info || state.Todo {
 		return
 	}
-	r := Record{ID: id, Birth: state.Birth, Size: Unsized}
-	if size, err := queue.MessSize(id); err == nil {
-		r.Size = size
+	size, err := queue.MessSize(id)
+	if err != nil {
+		size = -1
 	}
-	s.Records = append(s.Records, r)
+	s.Records = append(s.Records, NewRecord(id, state.Birth, size))
 	for c := range s.Due {
 		if state.Recipients[c] {
 			s.Due[c] = append(s.Due[c], Due{id, state.NextTry[c]})

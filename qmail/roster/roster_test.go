@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,7 +27,7 @@ func TestIndex(t *testing.T) {
 	x.Remove(4)
 	x.Remove(9)
 	var ids []queue.ID
-	for _, r := range x.Records() {
+	for r := range x.All() {
 		ids = append(ids, r.ID)
 		if x.Get(r.ID).ID != r.ID {
 			t.Errorf("%d leads elsewhere", r.ID)
@@ -35,6 +36,36 @@ func TestIndex(t *testing.T) {
 	slices.Sort(ids)
 	if !slices.Equal(ids, []queue.ID{1, 2, 3}) || x.Len() != 3 || x.Get(3).Birth != 11 || x.Get(4) != nil {
 		t.Errorf("left: %v", ids)
+	}
+}
+
+// The index agrees with a map whatever comes and goes.
+func TestIndexAtRandom(t *testing.T) {
+	var x Index
+	want := map[queue.ID]uint32{}
+	random := rand.New(rand.NewPCG(1, 2))
+	for n := range uint32(200_000) {
+		id := queue.ID(random.IntN(6000)) << (random.IntN(2) * 40)
+		if n%40_000 > 25_000 { // it shrinks now and then
+			x.Remove(id)
+			delete(want, id)
+		} else {
+			x.Put(NewRecord(id, int64(n), -1))
+			want[id] = n
+		}
+	}
+	if x.Len() != len(want) || len(x.Copy()) != len(want) {
+		t.Errorf("%d records, %d copied, want %d", x.Len(), len(x.Copy()), len(want))
+	}
+	for id, birth := range want {
+		if r := x.Get(id); r == nil || r.ID != id || r.Birth != birth {
+			t.Fatalf("%d: %+v, want birth %d", id, r, birth)
+		}
+	}
+	for r := range x.All() {
+		if want[r.ID] != r.Birth {
+			t.Fatalf("%+v should not be there", r)
+		}
 	}
 }
 
@@ -103,7 +134,7 @@ func sample(t *testing.T) *Snapshot {
 		},
 	}
 	for id := queue.ID(1); id <= 8; id++ {
-		r := Record{ID: id, Birth: 1000 + int64(id), Size: 100 * int64(id)}
+		r := Record{ID: id, Birth: 1000 + uint32(id), Size: 100 * uint32(id)}
 		switch id {
 		case 5:
 			r.Rule = 9
@@ -112,7 +143,7 @@ func sample(t *testing.T) *Snapshot {
 		}
 		s.Records = append(s.Records, r)
 		s.Due[queue.Local] = append(s.Due[queue.Local], Due{id, 5000 + int64(id)})
-		message(t, id, r.Birth, "s@a.example", "Dx@b.example\x00Ty@c.example\x00", "")
+		message(t, id, int64(r.Birth), "s@a.example", "Dx@b.example\x00Ty@c.example\x00", "")
 	}
 	return s
 }
@@ -253,7 +284,7 @@ func processorTime(t *testing.T) time.Duration {
 func many(n int) *Snapshot {
 	s := &Snapshot{Now: now}
 	for id := range queue.ID(n) {
-		s.Records = append(s.Records, Record{ID: id, Birth: int64(id) % 3000, Size: 1000})
+		s.Records = append(s.Records, Record{ID: id, Birth: uint32(id) % 3000, Size: 1000})
 		s.Due[queue.Remote] = append(s.Due[queue.Remote], Due{id, now + int64(id*7919)%3000})
 	}
 	return s

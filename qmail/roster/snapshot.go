@@ -31,27 +31,36 @@ type Snapshot struct {
 	Orders  map[queue.ID]orders.Order
 	Reasons *reasons.Log // nil: none are kept
 
-	positions map[queue.ID]int32
+	joined    bool
+	positions places
 	next      [queue.Channels][]int64 // by position
 }
 
 // join brings the records and their due times together.
 func (s *Snapshot) join() {
-	if s.positions != nil {
+	if s.joined {
 		return
 	}
-	s.positions = make(map[queue.ID]int32, len(s.Records))
+	s.joined = true
 	for i := range s.Records {
-		s.positions[s.Records[i].ID] = int32(i)
+		s.positions.put(s.Records[i].ID, i, s.idAt)
 	}
 	for c, due := range s.Due {
 		s.next[c] = make([]int64, len(s.Records))
 		for _, d := range due {
-			if i, ok := s.positions[d.ID]; ok {
+			if i, ok := s.find(d.ID); ok {
 				s.next[c][i] = max(d.Time, s.Waits[c])
 			}
 		}
 	}
+}
+
+func (s *Snapshot) idAt(i int) queue.ID { return s.Records[i].ID }
+
+// find returns the position of a message.
+func (s *Snapshot) find(id queue.ID) (int32, bool) {
+	i, ok := s.positions.find(id, s.idAt)
+	return int32(i), ok
 }
 
 // message tells what is known without files of the message at a position;
@@ -59,8 +68,8 @@ func (s *Snapshot) join() {
 func (s *Snapshot) message(i int32) (m steer.Message, ok bool) {
 	r := &s.Records[i]
 	m = steer.Message{
-		Name:   steer.Name{ID: uint64(r.ID), Birth: r.Birth},
-		Size:   max(r.Size, 0),
+		Name:   steer.Name{ID: uint64(r.ID), Birth: int64(r.Birth)},
+		Size:   r.Bytes(),
 		Tries:  int(max(r.Tries[queue.Local], r.Tries[queue.Remote])),
 		Local:  s.next[queue.Local][i],
 		Remote: s.next[queue.Remote][i],
@@ -72,7 +81,7 @@ func (s *Snapshot) message(i int32) (m steer.Message, ok bool) {
 		}
 	}
 	o := s.Orders[r.ID]
-	if o.Birth != r.Birth {
+	if o.Birth != int64(r.Birth) {
 		o = orders.Order{}
 	}
 	m.NotBefore, m.ExpireAt, m.Area = o.NotBefore, o.ExpireAt, o.Area
@@ -187,7 +196,7 @@ func (s *Snapshot) candidates(stop <-chan struct{}, q steer.Query) (found []cand
 		}
 	}
 	for _, id := range ids {
-		if i, ok := s.positions[queue.ID(id)]; ok {
+		if i, ok := s.find(queue.ID(id)); ok {
 			add(i)
 		}
 	}
@@ -255,7 +264,7 @@ func (s *Snapshot) Under(stop <-chan struct{}, r *steer.Rule, plain func(string)
 // Find tells all about one message; false if there is none.
 func (s *Snapshot) Find(id queue.ID) (steer.Message, bool) {
 	s.join()
-	i, ok := s.positions[id]
+	i, ok := s.find(id)
 	if !ok {
 		return steer.Message{}, false
 	}

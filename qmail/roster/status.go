@@ -14,12 +14,12 @@ func (s *Snapshot) Count(st *steer.Status) {
 		if r.Size == Unsized {
 			st.Unsized++
 		} else {
-			st.Bytes += r.Size
+			st.Bytes += int64(r.Size)
 		}
 		if oldest == nil || r.Birth < oldest.Birth {
 			oldest = r
 		}
-		if o, ok := s.Orders[r.ID]; ok && o.Held && o.Birth == r.Birth {
+		if o, ok := s.Orders[r.ID]; ok && o.Held && o.Birth == int64(r.Birth) {
 			st.Held++
 			if o.Frozen {
 				st.Frozen++
@@ -27,7 +27,7 @@ func (s *Snapshot) Count(st *steer.Status) {
 		}
 	}
 	if oldest != nil {
-		st.Oldest = &steer.Name{ID: uint64(oldest.ID), Birth: oldest.Birth}
+		st.Oldest = &steer.Name{ID: uint64(oldest.ID), Birth: int64(oldest.Birth)}
 	}
 	for c, status := range []*steer.ChannelStatus{&st.Local, &st.Remote} {
 		status.Messages = len(s.Due[c])

@@ -113,7 +113,7 @@ func (s *Scheduler) act(a *steer.Act, names []steer.Name, result *steer.Result) 
 			fail(result, name, err)
 			continue
 		}
-		if o.Birth = r.Birth; o != before {
+		if o.Birth = int64(r.Birth); o != before {
 			changed[r.ID] = o
 		}
 		ids[r.ID] = true
@@ -133,7 +133,7 @@ func (s *Scheduler) find(name steer.Name) (*roster.Record, orders.Order, error) 
 		return nil, orders.Order{}, errNoMessage
 	case name.Birth == 0:
 		return nil, orders.Order{}, errNoBirth
-	case name.Birth != r.Birth:
+	case name.Birth != int64(r.Birth):
 		return nil, orders.Order{}, errOther
 	}
 	o, _ := s.steer.order(r.ID)
@@ -241,10 +241,9 @@ func (s *Scheduler) cancelRule(number int, dryRun bool) (touched int, err error)
 		return 0, errors.New("there is no suspension or bounce " + strconv.Itoa(number))
 	}
 	ids := map[queue.ID]bool{}
-	records := s.steer.index.Records()
-	for i := range records {
-		if records[i].Rule == uint32(number) {
-			ids[records[i].ID] = true
+	for r := range s.steer.index.All() {
+		if r.Rule == uint32(number) {
+			ids[r.ID] = true
 		}
 	}
 	if dryRun {

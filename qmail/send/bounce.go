@@ -23,7 +23,7 @@ func (s *Scheduler) addBounce(id queue.ID, recipient, report string) {
 	text := paragraph(s.config.withoutPrefix(recipient), report)
 	for queue.AppendBounce(id, text) != nil {
 		s.logLine(maillog.Alert("unable to append to bounce message; HELP! sleeping..."))
-		time.Sleep(helpPause)
+		s.sleep()
 	}
 }
 

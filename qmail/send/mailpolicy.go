@@ -1,6 +1,7 @@
 package send
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,8 +59,8 @@ const headerBytes = 64 << 10
 
 // decide finds the rule of control/mailpolicy for a message in todo; nil where
 // there is none.
-func (s *Scheduler) decide(id queue.ID) (*policy.Rule, error) {
-	p := s.config.policy
+func (c *Config) decide(id queue.ID) (*policy.Rule, error) {
+	p := c.policy
 	if p.Empty() {
 		return nil, nil
 	}
@@ -98,39 +99,54 @@ func (c *Config) archivist(rule *policy.Rule) string {
 	return rule.User + "@" + host
 }
 
-// enforce orders what a rule says of a message that was just preprocessed and
-// is in todo still. False means that this could not be made durable: the message
-// stays there, to be preprocessed again. A crash leads to the same.
-func (s *Scheduler) enforce(id queue.ID, rule *policy.Rule) bool {
-	if rule == nil || s.steer == nil {
-		return true
+// enforce orders what rules say of messages that were just preprocessed and are
+// in todo still. It returns those whose orders are durable, and forgets the
+// others: they stay in todo, to be preprocessed again. A crash leads to the same.
+func (s *Scheduler) enforce(batch []prepared) []prepared {
+	made := map[queue.ID]orders.Order{}
+	notes := []string{}
+	for _, m := range batch {
+		if m.rule != nil && s.steer != nil {
+			o, what := s.orderBy(m.rule)
+			o.Birth = m.Birth
+			made[m.id] = o
+			notes = append(notes, maillog.Steered(uint64(m.id), what))
+		}
 	}
-	birth, _, err := queue.Birth(id)
-	if err != nil {
-		s.warnFileError(err, tryAgain)
-		return false
+	if len(made) == 0 {
+		return batch
 	}
-	because := "mailpolicy line " + strconv.Itoa(rule.Line)
-	o := orders.Order{Birth: birth}
-	what := "archived"
-	switch rule.Action {
-	case policy.Hold:
-		what = "held"
-		o.Held, o.Since, o.Reason, o.Area = true, s.recent, because, rule.Area
-	case policy.Postpone:
-		what = "postponed"
-		o.NotBefore, o.Area = rule.Next(time.Unix(s.recent, 0)).Unix(), policy.Postponed
-	case policy.Archive:
-		o.Area = policy.Archived
-	}
-	err = s.steer.orders.Set(map[queue.ID]orders.Order{id: o})
-	if err == nil && rule.Action != policy.Archive {
+	err := s.steer.orders.Set(made)
+	if err == nil {
 		err = s.steer.orders.Sync()
 	}
-	if err != nil {
-		s.logLine(maillog.Warning("unable to write " + steer.Folder + "/orders" + tryAgain))
-		return false
+	if err == nil {
+		for _, note := range notes {
+			s.logLine(note)
+		}
+		return batch
 	}
-	s.logLine(maillog.Steered(uint64(id), what+": "+because))
-	return true
+	s.logLine(maillog.Warning("unable to write " + steer.Folder + "/orders" + tryAgain))
+	return slices.DeleteFunc(batch, func(m prepared) bool {
+		_, failed := made[m.id]
+		if failed {
+			delete(s.todo.taken, m.id)
+		}
+		return failed
+	})
+}
+
+// orderBy returns what a rule orders, and the words for it in the log.
+func (s *Scheduler) orderBy(rule *policy.Rule) (o orders.Order, what string) {
+	because := "mailpolicy line " + strconv.Itoa(rule.Line)
+	switch rule.Action {
+	case policy.Hold:
+		o.Held, o.Since, o.Reason, o.Area = true, s.recent, because, rule.Area
+		return o, "held: " + because
+	case policy.Postpone:
+		o.NotBefore, o.Area = rule.Next(time.Unix(s.recent, 0)).Unix(), policy.Postponed
+		return o, "postponed: " + because
+	}
+	o.Area = policy.Archived
+	return o, "archived: " + because
 }

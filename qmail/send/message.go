@@ -4,29 +4,30 @@ import (
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/maillog"
-	"github.com/reqmail/reqmail/qmail/roster"
 	"github.com/reqmail/reqmail/queue"
 )
 
-// schedule enters a preprocessed message into the queues it belongs to.
-func (s *Scheduler) schedule(id queue.ID) {
-	state, err := queue.Look(id)
-	if err != nil {
-		s.warnFileError(err, tryAgain)
-		s.failed.add(id, s.now()+retryTrouble)
+// enter enters a message that was looked at into the queues it belongs to.
+func (s *Scheduler) enter(f found) {
+	if f.err != nil {
+		s.warnFileError(f.err, tryAgain)
+		s.failed.add(f.id, s.now()+retryTrouble)
 		return
 	}
-	if !state.Info || state.Todo {
+	if !f.state.Info || f.state.Todo {
 		return // removed by somebody, or about to be preprocessed again
 	}
-	s.steer.entered(id, state.Birth, roster.Unsized)
+	s.steer.entered(f.id, f.state.Birth, f.size)
+	if s.steer.condemned(f.id, s.recent) {
+		return
+	}
 	for c := range s.channel {
-		if state.Recipients[c] {
-			s.channel[c].add(id, state.NextTry[c])
+		if f.state.Recipients[c] {
+			s.channel[c].add(f.id, f.state.NextTry[c])
 		}
 	}
-	if !state.Recipients[queue.Local] && !state.Recipients[queue.Remote] {
-		s.done.add(id, s.now())
+	if f.state.Recipients == [queue.Channels]bool{} {
+		s.done.add(f.id, s.now())
 	}
 }
 
@@ -40,18 +41,23 @@ func (s *Scheduler) warnFileError(err error, then string) {
 // lookAtFailed tries once more to schedule a message.
 func (s *Scheduler) lookAtFailed() {
 	if e, ok := s.failed.take(s.recent); ok {
-		s.schedule(e.id)
+		s.enter(s.lookAt(e.id))
 	}
 }
 
-// finishOne ends a message that is done on all channels.
-func (s *Scheduler) finishOne() {
-	e, ok := s.done.take(s.recent)
-	if !ok {
-		return
-	}
-	if !s.finish(e.id) {
-		s.done.add(e.id, s.now()+retryTrouble)
+// finishedPerTurn is how many messages are ended in a turn of the loop.
+const finishedPerTurn = 64
+
+// finishSome ends messages that are done on all channels.
+func (s *Scheduler) finishSome() {
+	for range finishedPerTurn {
+		e, ok := s.done.take(s.recent)
+		if !ok {
+			return
+		}
+		if !s.finish(e.id) {
+			s.done.add(e.id, s.now()+retryTrouble)
+		}
 	}
 }
 
@@ -75,6 +81,6 @@ func (s *Scheduler) finish(id queue.ID) bool {
 		return false
 	}
 	s.steer.ended(id, s.now())
-	s.askCleaner(cleanMess(id))
+	s.cleanMess(id)
 	return true
 }

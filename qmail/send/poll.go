@@ -8,7 +8,8 @@ import (
 
 // readiness is what poll(2) found.
 type readiness struct {
-	readable [queue.Channels]bool
+	readable [queue.Channels]bool // reports
+	cleaned  bool                 // answers of qmail-clean
 	trigger  bool
 }
 
@@ -31,7 +32,10 @@ func (s *Scheduler) wait() (readiness, error) {
 			watch(int32(sp.commands), unix.POLLOUT, new(bool))
 		}
 	}
-	if !s.leaving && s.trigger >= 0 {
+	if len(s.cleaner.asked) > 0 {
+		watch(int32(s.cleaner.answer), unix.POLLIN, &ready.cleaned)
+	}
+	if !s.leaving && s.trigger >= 0 && s.todo.scan == nil {
 		watch(int32(s.trigger), unix.POLLIN, &ready.trigger)
 	}
 	_, err := unix.Poll(fds, s.timeout())

@@ -107,7 +107,7 @@ func (s *Scheduler) freeze(d *delivery, text string) bool {
 		return false
 	}
 	o, _ := s.steer.order(r.ID)
-	o.Birth, o.Held, o.Frozen, o.Since, o.Until = r.Birth, true, true, s.recent, 0
+	o.Birth, o.Held, o.Frozen, o.Since, o.Until = int64(r.Birth), true, true, s.recent, 0
 	o.Reason = text[:min(len(text), steer.MaxReason)]
 	if s.steer.orders.Set(map[queue.ID]orders.Order{r.ID: o}) != nil {
 		return false
@@ -143,13 +143,23 @@ func (st *steering) endedJob(j *job, now int64) bool {
 	return true
 }
 
+// condemned reports whether a message is to be removed, as an earlier qmail-send
+// was told, and sees to it.
+func (st *steering) condemned(id queue.ID, now int64) bool {
+	if o, _ := st.order(id); o.Remove == orders.Keep {
+		return false
+	}
+	st.doomed.add(id, now)
+	return true
+}
+
 // busy reports whether there is something to be done at once.
 func (st *steering) busy(now int64) bool {
 	if st == nil {
 		return false
 	}
 	e, ok := st.doomed.first()
-	return len(st.calls) > 0 || ok && e.due <= now
+	return ok && e.due <= now
 }
 
 // doom has messages removed one after the other; there are orders for it.
@@ -207,6 +217,6 @@ func (s *Scheduler) remove(id queue.ID, o orders.Order) error {
 	s.logLine(maillog.Steered(uint64(id), "removed"))
 	s.logLine(maillog.EndMessage(uint64(id)))
 	s.steer.ended(id, s.now())
-	s.askCleaner(cleanMess(id))
+	s.cleanMess(id)
 	return nil
 }

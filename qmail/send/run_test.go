@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/wire"
 	"github.com/reqmail/reqmail/queue"
 )
 
@@ -82,7 +83,7 @@ func TestNoNewWork(t *testing.T) {
 // minutes.
 func TestWakes(t *testing.T) {
 	p := newPeers(t, 9, func() { preprocessed(t, 7, 0, "Ta@me.example\x00") })
-	p.nextTodo = p.clock + todoInterval
+	p.todo.next = p.clock + todoInterval
 	p.channel[queue.Local] = dueQueue{}
 	p.channel[queue.Local].add(7, p.clock+1000)
 	ended := p.run()
@@ -116,7 +117,7 @@ func TestLostSpawnerEnds(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	p := newPeers(t, 2, func() {})
-	p.recent, p.nextTodo = p.clock, p.clock+todoInterval
+	p.recent, p.todo.next = p.clock, p.clock+todoInterval
 	busy := func(p *peers) {
 		sp := *p.spawners[queue.Local]
 		sp.used = len(sp.slots)
@@ -128,7 +129,7 @@ func TestTimeout(t *testing.T) {
 		want    int // seconds
 	}{
 		{"a look into todo", func(p *peers) {}, todoInterval + 1},
-		{"a walk for abandoned messages", func(p *peers) { p.nextTodo, p.nextCleanup = p.clock+9000, p.clock+8000 }, 8001},
+		{"a walk for abandoned messages", func(p *peers) { p.todo.next, p.nextCleanup = p.clock+9000, p.clock+8000 }, 8001},
 		{"a message", func(p *peers) { p.channel[queue.Remote].add(7, p.clock+100) }, 101},
 		{"the earlier of two", func(p *peers) {
 			p.channel[queue.Local].add(7, p.clock+100)
@@ -137,8 +138,11 @@ func TestTimeout(t *testing.T) {
 		{"a message that is late", func(p *peers) { p.channel[queue.Local].add(7, p.clock-1) }, 0},
 		{"one that could not be looked at", func(p *peers) { p.failed.add(7, p.clock+retryTrouble) }, 124},
 		{"one to be finished", func(p *peers) { p.done.add(7, p.clock+retryTrouble) }, 124},
-		{"todo in progress", func(p *peers) { p.todo = &queue.Scan{} }, 0},
-		{"a walk in progress", func(p *peers) { p.cleanup = &queue.Scan{} }, 0},
+		{"todo in progress", func(p *peers) { p.todo.scan = &queue.Scan{} }, 0},
+		{"as much of todo as there may be", func(p *peers) {
+			p.todo.scan, p.todo.running = &queue.Scan{}, maxPreparing
+		}, todoInterval + 1},
+		{"a walk in progress", func(p *peers) { p.walking, p.nextCleanup = true, p.clock }, todoInterval + 1},
 		{"a pass in progress", func(p *peers) { p.passes[queue.Local] = &pass{} }, 0},
 		{"a pass that waits for a slot", busy, todoInterval + 1},
 		{"a message for a channel that is busy", func(p *peers) {
@@ -186,9 +190,13 @@ func TestAbandonedMessages(t *testing.T) {
 		return ids
 	}
 	walk := func() {
-		for range 100 { // more than there are directories and files
-			p.recent = p.clock
-			p.cleanUpOne()
+		p.recent = p.clock
+		p.cleanUp()
+		for p.walking || p.cleaner.busy() {
+			ready := readiness{cleaned: p.cleaned()}
+			p.beside.serveCalls()
+			p.takeAnswers(ready)
+			p.sendErrands()
 		}
 	}
 	p.nextCleanup = p.clock
@@ -290,9 +298,14 @@ func TestCleaner(t *testing.T) {
 		{"gone", "", "alert: oh no! lost qmail-clean connection! dying...\n", true},
 	} {
 		p.refusing(test.answer)
-		if p.askCleaner(cleanMess(7)) {
-			t.Errorf("%s: it was done", test.name)
-		}
+		p.askCleaner(wire.CleanRequest{Kind: wire.CleanMess, ID: 7}, func(done bool) {
+			if done {
+				t.Errorf("%s: it was done", test.name)
+			}
+		})
+		p.sendErrands()
+		p.takeAnswers(readiness{cleaned: p.cleaned()})
+		p.flushLog()
 		if !strings.HasSuffix(p.logged(), test.want) {
 			t.Errorf("%s: logged %q, want %q at its end", test.name, p.logged(), test.want)
 		}

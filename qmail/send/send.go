@@ -52,6 +52,7 @@ type Scheduler struct {
 	config *Config
 	home   string
 	log    fdio.FD
+	lines  []byte       // of the log, not yet written
 	now    func() int64 // Unix seconds
 	recent int64        // now, as of this turn of the loop
 
@@ -71,15 +72,17 @@ type Scheduler struct {
 
 	steer *steering // nil without lock/send
 
+	beside   beside
+	takingIn takingIn
+
 	trigger     fdio.FD
-	todo        *queue.Scan // nil between two looks
-	nextTodo    int64
-	cleanup     *queue.Scan // nil between two walks
+	todo        intake
+	walking     bool // for abandoned messages
 	nextCleanup int64
 }
 
-// New prepares a qmail-send: it takes in the spawners' greetings and the
-// messages that are in the queue, and logs its first status. home is the
+// New prepares a qmail-send: it takes in the spawners' greetings, begins to take
+// in the messages that are in the queue, and logs its first status. home is the
 // qmail home directory.
 func New(config *Config, home string, files Files) (*Scheduler, error) {
 	s := &Scheduler{
@@ -109,37 +112,22 @@ func New(config *Config, home string, files Files) (*Scheduler, error) {
 		return nil, err
 	}
 	s.recent = s.now()
+	s.beside = newBeside(s.signals.poke)
+	s.todo = newIntake(s.recent)
+	s.nextCleanup = s.recent
 	if steered {
-		s.steer = newSteering(s.signals.poke)
+		s.steer = newSteering()
 	}
 	s.warnAboutPolicy(config.policy, config.policyTrouble)
-	s.takeInQueue()
 	if err := s.startSteering(); err != nil {
 		return nil, err
 	}
+	s.beginTakingIn()
+	s.listen()
 	s.logStatus()
-	s.nextTodo = s.now()
-	s.nextCleanup = s.now()
 	s.rearmTrigger()
+	s.flushLog()
 	return s, nil
-}
-
-// takeInQueue schedules every preprocessed message.
-func (s *Scheduler) takeInQueue() {
-	scan := queue.ScanSplit("info")
-	for {
-		id, ok, more, err := scan.Next()
-		if err != nil {
-			s.pauseForDir(err)
-			continue
-		}
-		if !more {
-			return
-		}
-		if ok {
-			s.schedule(id)
-		}
-	}
 }
 
 // Run serves until it is told to leave and nothing is outstanding, then
@@ -148,10 +136,12 @@ func (s *Scheduler) Run() {
 	for {
 		s.recent = s.now()
 		s.actOnSignals()
-		s.steer.serveCalls(s.recent)
+		s.steer.dropEndedRules(s.recent)
+		s.beside.serveCalls()
 		if s.leaving && !s.outstanding() {
 			break
 		}
+		s.flushLog()
 		ready, err := s.wait()
 		if err != nil {
 			s.logLine(maillog.Warning("trouble in select"))
@@ -160,9 +150,11 @@ func (s *Scheduler) Run() {
 		s.recent = s.now()
 		s.work(ready)
 	}
+	close(s.beside.over)
 	s.steer.stop()
 	s.persistSchedule()
 	s.logLine(maillog.Exiting)
+	s.flushLog()
 }
 
 // work does a turn of the loop: what has become possible on each side, and of
@@ -171,21 +163,29 @@ func (s *Scheduler) work(ready readiness) {
 	for _, sp := range s.spawners {
 		s.takeReports(sp, ready)
 	}
-	s.preprocessOne(ready.trigger)
+	s.takeAnswers(ready)
+	s.takePrepared()
+	s.lookIntoTodo(ready.trigger)
 	for c := range s.passes {
 		s.fillSlots(queue.Channel(c))
 	}
 	s.lookAtFailed()
-	s.finishOne()
+	s.finishSome()
 	s.removeOne()
-	s.cleanUpOne()
+	s.cleanUp()
+	s.flushLog()
 	for _, sp := range s.spawners {
 		s.sendCommands(sp)
 	}
+	s.sendErrands()
 }
 
-// outstanding reports whether a living spawner still owes a report.
+// outstanding reports whether a living child still owes something, or a message
+// is being preprocessed.
 func (s *Scheduler) outstanding() bool {
+	if s.todo.running > 0 || s.cleaner.busy() {
+		return true
+	}
 	for _, sp := range s.spawners {
 		if sp.alive && sp.used > 0 {
 			return true
@@ -220,20 +220,23 @@ func (s *Scheduler) flush(channel string) {
 func (s *Scheduler) nextWake() int64 {
 	wake := s.recent + sleepMax
 	if !s.leaving {
-		wake = min(wake, s.nextPass(), s.nextTodo)
+		wake = min(wake, s.nextPass(), s.todo.next)
 		for _, q := range []*dueQueue{&s.failed, &s.done} {
 			if e, ok := q.first(); ok {
 				wake = min(wake, e.due)
 			}
 		}
-		if s.todo != nil || s.steer.busy(s.recent) {
+		if s.todo.ready() || s.steer.busy(s.recent) {
 			return 0
 		}
 	}
-	if s.cleanup != nil {
+	if len(s.beside.calls) > 0 {
 		return 0
 	}
-	return min(wake, s.nextCleanup)
+	if !s.walking {
+		wake = min(wake, s.nextCleanup)
+	}
+	return wake
 }
 
 // persistSchedule writes the next try of every message into its files' times,
@@ -252,7 +255,24 @@ func (s *Scheduler) persistSchedule() {
 	}
 }
 
-func (s *Scheduler) logLine(line string) { _, _ = s.log.WriteString(line + "\n") }
+// logLine adds a line to the log. It is written before what it tells of goes on:
+// before commands and requests are sent, and before the loop sleeps.
+func (s *Scheduler) logLine(line string) {
+	s.lines = append(append(s.lines, line...), '\n')
+	if len(s.lines) >= logBuffer {
+		s.flushLog()
+	}
+}
+
+// logBuffer is how many bytes of the log are kept back at most.
+const logBuffer = 4096
+
+func (s *Scheduler) flushLog() {
+	if len(s.lines) > 0 {
+		_, _ = s.log.Write(s.lines)
+		s.lines = s.lines[:0]
+	}
+}
 
 func (s *Scheduler) logStatus() {
 	local, remote := s.spawners[queue.Local], s.spawners[queue.Remote]
@@ -268,10 +288,12 @@ const tryAgain = "; will try again later"
 
 // pauseForDir waits where a directory of the queue cannot be opened.
 func (s *Scheduler) pauseForDir(err error) {
-	dir := "queue"
-	if e, ok := err.(*queue.FileError); ok {
-		dir = e.File
-	}
-	s.logLine(maillog.Alert("unable to opendir " + dir + ", sleeping..."))
+	s.cannotOpenDir(err)
+	s.sleep()
+}
+
+// sleep waits where there is nothing else that can be done.
+func (s *Scheduler) sleep() {
+	s.flushLog()
 	time.Sleep(helpPause)
 }

@@ -1,6 +1,7 @@
 package send
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/reqmail/reqmail/compat/wire"
 	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/queue"
+	"golang.org/x/sys/unix"
 )
 
 func testRoutes() *routes {
@@ -193,18 +195,20 @@ func (p *peers) files(slots byte) Files {
 	requests, f.CleanRequest = pipe()
 	f.CleanAns, answers = pipe()
 	go func() {
-		buf := make([]byte, 100)
+		buf := make([]byte, 4096)
 		for {
 			n, err := requests.Read(buf)
 			if err != nil {
 				return
 			}
-			if r, ok := wire.ParseCleanRequest(buf[:n-1]); ok && r.Kind == wire.CleanTodo {
-				_ = queue.RemoveTodo(queue.ID(r.ID))
-			} else if ok {
-				_ = queue.RemoveMess(queue.ID(r.ID))
+			for line := range bytes.SplitSeq(buf[:n-1], []byte{0}) {
+				if r, ok := wire.ParseCleanRequest(line); ok && r.Kind == wire.CleanTodo {
+					_ = queue.RemoveTodo(queue.ID(r.ID))
+				} else if ok {
+					_ = queue.RemoveMess(queue.ID(r.ID))
+				}
+				_, _ = answers.Write([]byte{wire.CleanDone})
 			}
-			_, _ = answers.Write([]byte{wire.CleanDone})
 		}
 	}()
 	return f
@@ -216,8 +220,33 @@ func (p *peers) turns() {
 	for range 50 {
 		p.recent = p.clock
 		p.actOnSignals()
-		p.work(readiness{})
+		p.beside.serveCalls()
+		p.work(readiness{cleaned: p.cleaned()})
 	}
+}
+
+// cleaned waits for what goes on beside the loop, and reports whether there are
+// answers of qmail-clean.
+func (p *peers) cleaned() bool {
+	p.t.Helper()
+	for p.todo.running > len(p.todo.results) || len(p.cleaner.asked) > 0 || p.walking && len(p.beside.calls) == 0 {
+		fds := []unix.PollFd{{Fd: int32(p.signals.wake), Events: unix.POLLIN}}
+		if len(p.cleaner.asked) > 0 {
+			fds = append(fds, unix.PollFd{Fd: int32(p.cleaner.answer), Events: unix.POLLIN})
+		}
+		n, err := unix.Poll(fds, 10000)
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 {
+			p.t.Fatalf("nothing comes from beside the loop: %v", err)
+		}
+		p.signals.drain()
+		if len(fds) > 1 && fds[1].Revents != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // command returns the next command to a spawner.
@@ -249,6 +278,7 @@ func (p *peers) answer(c queue.Channel, report string) {
 	var ready readiness
 	ready.readable[c] = true
 	p.takeReports(p.spawners[c], ready)
+	p.flushLog()
 }
 
 func (p *peers) logged() string {
@@ -429,6 +459,7 @@ func TestLostSpawner(t *testing.T) {
 	p.command(queue.Local)
 	p.reports[queue.Local].Close()
 	p.takeReports(p.spawners[queue.Local], readiness{readable: [queue.Channels]bool{true, false}})
+	p.flushLog()
 	p.wantLog("alert: oh no! lost spawn connection! dying...\n")
 	if !p.leaving || p.outstanding() {
 		t.Error("what a dead spawner owes must not keep qmail-send")
@@ -482,6 +513,7 @@ func TestReread(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.reread()
+	p.flushLog()
 	p.wantLog("alert: unable to reread control/locals\n")
 	if c, _ := p.config.route("a@new.example"); c != queue.Local {
 		t.Error("after trouble the old locals must stay")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -25,7 +26,7 @@ func (s *Scheduler) serve() {
 		c, err := s.steer.socket.Accept()
 		if err != nil {
 			select {
-			case <-s.steer.over:
+			case <-s.beside.over:
 				return
 			case <-time.After(time.Second): // no descriptors, say
 			}
@@ -45,7 +46,7 @@ func (s *Scheduler) converse(c *steer.Conn) {
 	defer c.Close()
 	defer func() {
 		if recover() != nil {
-			s.steer.in(func() { s.logLine(maillog.Warning("internal error while answering a client")) })
+			s.beside.in(func() { s.logLine(maillog.Warning("internal error while answering a client")) })
 		}
 	}()
 	for {
@@ -105,22 +106,28 @@ var (
 func (s *Scheduler) look(f func(*roster.Snapshot) error) error {
 	select {
 	case s.steer.looks <- struct{}{}:
-	case <-s.steer.over:
+	case <-s.beside.over:
 		return errLeaving
 	}
 	defer func() { <-s.steer.looks }()
 	var snapshot *roster.Snapshot
-	if !s.steer.in(func() { snapshot = s.snapshot() }) {
+	if !s.beside.in(func() { snapshot = s.snapshot() }) {
 		return errLeaving
+	}
+	if len(snapshot.Records) >= manyRecords {
+		defer debug.FreeOSMemory()
 	}
 	return f(snapshot)
 }
+
+// manyRecords is how large a copy is that is given back to the system at once.
+const manyRecords = 50_000
 
 // snapshot copies what the loop knows: for 200 000 messages, milliseconds.
 func (s *Scheduler) snapshot() *roster.Snapshot {
 	copied := &roster.Snapshot{
 		Now:     s.recent,
-		Records: slices.Clone(s.steer.index.Records()),
+		Records: s.steer.index.Copy(),
 		Active:  maps.Clone(s.steer.active),
 		Orders:  maps.Clone(s.steer.orders.All()),
 		Reasons: s.steer.reasons,
@@ -138,7 +145,7 @@ func (s *Scheduler) snapshot() *roster.Snapshot {
 func (s *Scheduler) tellStatus(_ *steer.Conn, _ *steer.Request) (steer.Answer, error) {
 	var st steer.Status
 	err := s.look(func(snapshot *roster.Snapshot) error {
-		if !s.steer.in(func() { st = s.status() }) {
+		if !s.beside.in(func() { st = s.status() }) {
 			return errLeaving
 		}
 		snapshot.Count(&st)
@@ -168,7 +175,7 @@ func (s *Scheduler) tellList(c *steer.Conn, r *steer.Request) (answer steer.Answ
 		return answer, err
 	}
 	err = s.look(func(snapshot *roster.Snapshot) error {
-		answer.Total, err = snapshot.List(s.steer.over, *r.Query, func(m *steer.Message) error {
+		answer.Total, err = snapshot.List(s.beside.over, *r.Query, func(m *steer.Message) error {
 			return c.Send(steer.Answer{Message: m})
 		})
 		return err
@@ -194,7 +201,7 @@ func (s *Scheduler) tellMessage(c *steer.Conn, r *steer.Request) (steer.Answer, 
 
 func (s *Scheduler) tellLive(c *steer.Conn, _ *steer.Request) (steer.Answer, error) {
 	var live []*steer.Delivery
-	if !s.steer.in(func() { live = s.live() }) {
+	if !s.beside.in(func() { live = s.live() }) {
 		return steer.Answer{}, errLeaving
 	}
 	slices.SortFunc(live, func(a, b *steer.Delivery) int { return cmp.Compare(a.Number, b.Number) })
@@ -219,7 +226,7 @@ func (s *Scheduler) live() (live []*steer.Delivery) {
 				Phase: steer.PhaseRunning,
 			}
 			if r := s.steer.index.Get(d.job.id); r != nil {
-				told.Size = max(r.Size, 0)
+				told.Size = r.Bytes()
 			}
 			d.tell(told)
 			if d.ordered > sp.sent {
@@ -250,7 +257,7 @@ func (d *delivery) tell(told *steer.Delivery) {
 
 func (s *Scheduler) tellRules(c *steer.Conn, _ *steer.Request) (steer.Answer, error) {
 	var rules []steer.Rule
-	if !s.steer.in(func() { rules = slices.Clone(s.steer.orders.Rules()) }) {
+	if !s.beside.in(func() { rules = slices.Clone(s.steer.orders.Rules()) }) {
 		return steer.Answer{}, errLeaving
 	}
 	for i := range rules {
@@ -279,7 +286,7 @@ func (s *Scheduler) doAct(_ *steer.Conn, r *steer.Request) (steer.Answer, error)
 	}
 	result := &steer.Result{}
 	for batch := range slices.Chunk(names, actBatch) {
-		if !s.steer.in(func() { s.act(r.Act, batch, result) }) {
+		if !s.beside.in(func() { s.act(r.Act, batch, result) }) {
 			return steer.Answer{}, errLeaving
 		}
 	}
@@ -291,7 +298,7 @@ func (s *Scheduler) doAct(_ *steer.Conn, r *steer.Request) (steer.Answer, error)
 
 func (s *Scheduler) selectNames(q steer.Query) (names []steer.Name, err error) {
 	err = s.look(func(snapshot *roster.Snapshot) error {
-		_, err := snapshot.List(s.steer.over, q, func(m *steer.Message) error {
+		_, err := snapshot.List(s.beside.over, q, func(m *steer.Message) error {
 			names = append(names, m.Name)
 			return nil
 		})
@@ -316,7 +323,7 @@ func (s *Scheduler) doFlush(_ *steer.Conn, r *steer.Request) (steer.Answer, erro
 	if err != nil || r.DryRun {
 		return steer.Answer{Result: &result}, err
 	}
-	if !s.steer.in(func() { s.flush(channel) }) {
+	if !s.beside.in(func() { s.flush(channel) }) {
 		err = errLeaving
 	}
 	return steer.Answer{Result: &result}, err
@@ -337,7 +344,7 @@ func (s *Scheduler) doAddRule(_ *steer.Conn, r *steer.Request) (steer.Answer, er
 	result := &steer.Result{}
 	if !r.DryRun {
 		var err error
-		if !s.steer.in(func() { result.Rule, err = s.addRule(*r.Rule) }) {
+		if !s.beside.in(func() { result.Rule, err = s.addRule(*r.Rule) }) {
 			err = errLeaving
 		}
 		if err == nil {
@@ -349,11 +356,11 @@ func (s *Scheduler) doAddRule(_ *steer.Conn, r *steer.Request) (steer.Answer, er
 	}
 	var names []steer.Name
 	var now routes // HUP may change them
-	if !s.steer.in(func() { now = s.config.routes }) {
+	if !s.beside.in(func() { now = s.config.routes }) {
 		return steer.Answer{}, errLeaving
 	}
 	err := s.look(func(snapshot *roster.Snapshot) (err error) {
-		names, err = snapshot.Under(s.steer.over, r.Rule, now.withoutPrefix)
+		names, err = snapshot.Under(s.beside.over, r.Rule, now.withoutPrefix)
 		return err
 	})
 	result.Touched = len(names)
@@ -361,7 +368,7 @@ func (s *Scheduler) doAddRule(_ *steer.Conn, r *steer.Request) (steer.Answer, er
 		return steer.Answer{Result: result}, err
 	}
 	for batch := range slices.Chunk(names, actBatch) {
-		if !s.steer.in(func() { s.applied(r.Rule, result.Rule, batch) }) {
+		if !s.beside.in(func() { s.applied(r.Rule, result.Rule, batch) }) {
 			return steer.Answer{}, errLeaving
 		}
 	}
@@ -374,7 +381,7 @@ func (s *Scheduler) doCancel(_ *steer.Conn, r *steer.Request) (steer.Answer, err
 	}
 	var result steer.Result
 	var err error
-	if !s.steer.in(func() { result.Touched, err = s.cancelRule(r.Rule.Number, r.DryRun) }) {
+	if !s.beside.in(func() { result.Touched, err = s.cancelRule(r.Rule.Number, r.DryRun) }) {
 		err = errLeaving
 	}
 	if err == nil && !r.DryRun {

@@ -22,7 +22,7 @@ func (p *peers) order(a steer.Act) {
 }
 
 func (p *peers) name(id queue.ID) steer.Name {
-	return steer.Name{ID: uint64(id), Birth: p.steer.index.Get(id).Birth}
+	return steer.Name{ID: uint64(id), Birth: int64(p.steer.index.Get(id).Birth)}
 }
 
 // deferred is a scheduler with message 7, tried once and deferred.
@@ -157,7 +157,7 @@ func TestSuspendedRecipient(t *testing.T) {
 		t.Errorf("retry of what is suspended: %+v", result)
 	}
 	p.wantStarted(1, 1) // the suspension ends
-	p.steer.serveCalls(p.clock)
+	p.steer.dropEndedRules(p.clock)
 	if len(p.steer.orders.Rules()) != 0 {
 		t.Error("the suspension is in force still")
 	}
@@ -180,13 +180,13 @@ func TestBouncedRecipient(t *testing.T) {
 
 func TestSuspendedChannelWakes(t *testing.T) {
 	p := deferred(t)
-	(<-p.steer.calls)() // sizes and reasons, looked up beside the loop
+	p.beside.serveCalls() // reasons, looked up beside the loop
 	p.recent = p.clock
 	if _, err := p.addRule(steer.Rule{Verb: steer.Suspend, Channel: steer.Local, Until: p.clock + 5000}); err != nil {
 		t.Fatal(err)
 	}
 	p.wantStarted(1000, 0)
-	p.recent, p.nextTodo = p.clock, p.clock+90000
+	p.recent, p.todo.next = p.clock, p.clock+90000
 	if wake := p.nextWake(); wake != p.clock+4000 {
 		t.Errorf("it wakes in %d seconds, want 4000", wake-p.clock)
 	}

@@ -1,13 +1,41 @@
 package send
 
 import (
+	"maps"
 	"syscall"
 
-	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/maillog"
 	"github.com/reqmail/reqmail/compat/wire"
+	"github.com/reqmail/reqmail/qmail/policy"
 	"github.com/reqmail/reqmail/queue"
 )
+
+// maxPreparing is how many messages are preprocessed at a time: so many syncs
+// of files a file system commits together. Each takes a thread.
+const maxPreparing = 32
+
+// maxTaken is how many entries of todo may be under way from when they are
+// begun until qmail-clean has removed them.
+const maxTaken = 4 * maxPreparing
+
+// intake is the way of messages from todo into the schedule.
+type intake struct {
+	scan    *queue.Scan       // nil between two looks into todo
+	next    int64             // when to look again without being told
+	taken   map[queue.ID]bool // begun, and not yet out of todo
+	passed  map[queue.ID]bool // taken when the look began: it may meet them, but they are no news
+	running int               // being preprocessed
+	results chan prepared
+}
+
+func newIntake(now int64) intake {
+	return intake{next: now, taken: map[queue.ID]bool{}, results: make(chan prepared, maxPreparing)}
+}
+
+// ready reports whether the next entry of todo can be taken.
+func (t *intake) ready() bool {
+	return t.scan != nil && t.running < maxPreparing && len(t.taken) < maxTaken
+}
 
 // rearmTrigger opens the trigger anew, which forgets that it was pulled.
 func (s *Scheduler) rearmTrigger() {
@@ -20,72 +48,117 @@ func (s *Scheduler) rearmTrigger() {
 	}
 }
 
-// preprocessOne takes one entry of todo. A look into todo begins when the
-// trigger is pulled or enough time has passed; none begins while one goes on.
-func (s *Scheduler) preprocessOne(pulled bool) {
+// lookIntoTodo has entries of todo preprocessed, as many as there is room for. A
+// look begins when the trigger is pulled or enough time has passed; none begins
+// while one goes on.
+func (s *Scheduler) lookIntoTodo(pulled bool) {
 	if s.leaving {
 		return
 	}
-	if s.todo == nil {
-		var err error
-		if !pulled && s.recent < s.nextTodo {
+	t := &s.todo
+	if t.scan == nil {
+		if !pulled && s.recent < t.next {
 			return
 		}
 		s.rearmTrigger()
-		if s.todo, err = queue.ScanTodo(); err != nil {
-			s.todo = nil
+		var err error
+		if t.scan, err = queue.ScanTodo(); err != nil {
+			t.scan = nil
 			s.pauseForDir(err)
 			return
 		}
-		s.nextTodo = s.recent + todoInterval
+		t.next = s.recent + todoInterval
+		t.passed = maps.Clone(t.taken)
 	}
-	id, ok, more, _ := s.todo.Next()
-	if !more {
-		s.todo = nil
-		return
-	}
-	if ok {
-		s.preprocess(id)
+	for t.ready() {
+		id, ok, more, _ := t.scan.Next()
+		if !more {
+			t.scan = nil
+			return
+		}
+		if ok && !t.taken[id] && !t.passed[id] {
+			s.preprocess(id)
+		}
 	}
 }
 
-// preprocess turns a queued message into one that can be delivered.
+// preprocess has a message preprocessed beside the loop.
 func (s *Scheduler) preprocess(id queue.ID) {
-	var bytes int64
-	rule, err := s.decide(id)
-	if err != nil {
-		s.warnFileError(err, "")
-		return
+	s.todo.taken[id] = true
+	s.todo.running++
+	s.takingIn.meet(id)
+	config := *s.config // HUP changes it
+	go func() {
+		s.todo.results <- config.prepare(id)
+		s.signals.poke()
+	}()
+}
+
+// prepared is what preprocessing a message has come to.
+type prepared struct {
+	queue.Preprocessed
+	id    queue.ID
+	lines []string // of the log
+	rule  *policy.Rule
+	err   error
+}
+
+// prepare preprocesses a message: S4 → S4, all of S5 but the end of todo/ID. It
+// is called beside the loop.
+func (c *Config) prepare(id queue.ID) (m prepared) {
+	m.id = id
+	if m.rule, m.err = c.decide(id); m.err != nil {
+		return m
 	}
 	p := queue.Preprocessor{
-		Copy:  s.config.archivist(rule),
-		Route: s.config.route,
-		Began: func(id queue.ID) { s.logLine(maillog.NewMessage(uint64(id))) },
+		Copy:  c.archivist(m.rule),
+		Route: c.route,
+		Began: func(id queue.ID) { m.lines = append(m.lines, maillog.NewMessage(uint64(id))) },
 		Sender: func(id queue.ID, size uint64, sender string, qp, uid uint64) {
-			bytes = int64(size)
-			s.logLine(maillog.Info(uint64(id), size, sender, qp, uid))
+			m.lines = append(m.lines, maillog.Info(uint64(id), size, sender, qp, uid))
 		},
 	}
-	used, err := p.Run(id)
-	if err != nil {
-		s.warnFileError(err, "")
-		return
+	m.Preprocessed, m.err = p.Run(id)
+	return m
+}
+
+// takePrepared has the envelopes of messages removed that are preprocessed.
+func (s *Scheduler) takePrepared() {
+	var batch []prepared
+	for range len(s.todo.results) {
+		m := <-s.todo.results
+		s.todo.running--
+		for _, line := range m.lines {
+			s.logLine(line)
+		}
+		if m.err != nil {
+			s.warnFileError(m.err, "")
+			delete(s.todo.taken, m.id)
+			continue
+		}
+		batch = append(batch, m)
 	}
-	if !s.enforce(id, rule) {
-		return
+	for _, m := range s.enforce(batch) {
+		s.askCleaner(wire.CleanRequest{Kind: wire.CleanTodo, ID: uint64(m.id)}, func(done bool) { s.preprocessed(m, done) })
 	}
-	if !s.askCleaner(wire.CleanRequest{Kind: wire.CleanTodo, ID: uint64(id)}) {
+}
+
+// preprocessed schedules a message once its envelope is out of todo. Where that
+// is not so, it is preprocessed again.
+func (s *Scheduler) preprocessed(m prepared, done bool) {
+	delete(s.todo.taken, m.id)
+	if !done {
 		return
 	}
 	now := s.now()
-	s.steer.arrived(id, bytes, now)
+	s.steer.arrived(m.id, m.Birth, m.Size, now)
 	for c := range s.channel {
-		if used[c] {
-			s.channel[c].add(id, now)
+		if m.Used[c] {
+			s.channel[c].add(m.id, now)
 		}
 	}
-	if !used[queue.Local] && !used[queue.Remote] {
-		s.done.add(id, now)
+	if m.Used == [queue.Channels]bool{} {
+		s.done.add(m.id, now)
 	}
 }
 
@@ -104,67 +177,4 @@ func (s *Scheduler) reread() {
 		}
 	}
 	s.rereadPolicy()
-}
-
-// cleaner is the conversation with qmail-clean.
-type cleaner struct{ request, answer fdio.FD }
-
-// askCleaner has files removed and reports whether that was done.
-func (s *Scheduler) askCleaner(r wire.CleanRequest) bool {
-	var answer [1]byte
-	_, err := s.cleaner.request.WriteString(r.String() + "\x00")
-	if err == nil {
-		_, err = s.cleaner.answer.Read(answer[:])
-	}
-	if err != nil {
-		s.logLine(maillog.Alert("oh no! lost qmail-clean connection! dying..."))
-		s.leaving = true
-		return false
-	}
-	if answer[0] != wire.CleanDone {
-		s.logLine(maillog.Warning("qmail-clean unable to clean up " + r.String()))
-		return false
-	}
-	return true
-}
-
-func cleanMess(id queue.ID) wire.CleanRequest {
-	return wire.CleanRequest{Kind: wire.CleanMess, ID: uint64(id)}
-}
-
-// cleanUpOne looks at one file of the queue for messages that a qmail-queue
-// which died has left, and for what a crash has brought back of ended ones, and
-// has it removed.
-func (s *Scheduler) cleanUpOne() {
-	if s.cleanup == nil {
-		if s.recent < s.nextCleanup {
-			return
-		}
-		s.cleanup = queue.ScanFiles()
-	}
-	id, ok, more, err := s.cleanup.Next()
-	switch {
-	case err != nil:
-		s.pauseForDir(err)
-	case !more:
-		s.cleanup = nil
-		s.nextCleanup = s.recent + cleanupInterval
-	case ok && queue.Abandoned(id, s.recent):
-		s.askCleaner(cleanMess(id))
-	case ok && queue.Orphaned(id, s.recent):
-		s.bury(id)
-	}
-}
-
-// bury removes what is left of a message without text; the envelope first, so
-// that nothing is preprocessed again.
-func (s *Scheduler) bury(id queue.ID) {
-	if !s.askCleaner(wire.CleanRequest{Kind: wire.CleanTodo, ID: uint64(id)}) {
-		return
-	}
-	if err := queue.Remove(id); err != nil {
-		s.warnFileError(err, tryAgain)
-		return
-	}
-	s.steer.ended(id, s.recent)
 }

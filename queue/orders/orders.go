@@ -13,6 +13,7 @@ package orders
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -322,6 +323,16 @@ func (j *Journal) Drop(id queue.ID) {
 	if o, ok := j.messages[id]; ok {
 		_ = j.Set(map[queue.ID]Order{id: {Birth: o.Birth}})
 		delete(j.messages, id)
+	}
+}
+
+// Retain drops the orders for messages that keep does not know; birth is that of
+// the order. A crash leaves them to the next Retain.
+func (j *Journal) Retain(keep func(id queue.ID, birth int64) bool) {
+	before := len(j.messages)
+	maps.DeleteFunc(j.messages, func(id queue.ID, o Order) bool { return !keep(id, o.Birth) })
+	if len(j.messages) < before {
+		_ = j.rewrite() // the old one will do
 	}
 }
 

@@ -1,0 +1,162 @@
+package send
+
+import (
+	"syscall"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/maillog"
+	"github.com/reqmail/reqmail/compat/wire"
+	"github.com/reqmail/reqmail/queue"
+)
+
+// cleaner is the conversation with qmail-clean, which answers one request after
+// the other, in their order. They are sent ahead of the answers.
+type cleaner struct {
+	request, answer fdio.FD
+	lost            bool
+	waiting         []errand // not sent yet
+	asked           []errand // sent, in order
+}
+
+// errand is a request; then is called with whether it was carried out.
+type errand struct {
+	wire.CleanRequest
+	then func(done bool)
+}
+
+// maxAsked is how many requests are sent ahead. Together they fit into the
+// smallest pipe that the kernel makes, one page, and so do their answers: nobody
+// ever waits for the other to read.
+const maxAsked = 128
+
+// busy reports whether answers are owed.
+func (c *cleaner) busy() bool { return len(c.asked)+len(c.waiting) > 0 }
+
+// askCleaner has files removed, and then calls then.
+func (s *Scheduler) askCleaner(r wire.CleanRequest, then func(done bool)) {
+	if s.cleaner.lost {
+		then(false)
+		return
+	}
+	s.cleaner.waiting = append(s.cleaner.waiting, errand{r, then})
+}
+
+// sendErrands sends what qmail-clean is to do, as far ahead as it may be.
+func (s *Scheduler) sendErrands() {
+	c := &s.cleaner
+	n := min(len(c.waiting), maxAsked-len(c.asked))
+	if n == 0 {
+		return
+	}
+	var text []byte
+	for _, e := range c.waiting[:n] {
+		text = append(append(text, e.String()...), 0)
+	}
+	c.asked = append(c.asked, c.waiting[:n]...)
+	c.waiting = append(c.waiting[:0], c.waiting[n:]...)
+	if _, err := c.request.Write(text); err != nil {
+		s.cleanerDied()
+	}
+}
+
+// takeAnswers reads what qmail-clean has answered.
+func (s *Scheduler) takeAnswers(ready readiness) {
+	if !ready.cleaned {
+		return
+	}
+	var answers [maxAsked]byte
+	c := &s.cleaner
+	n, err := syscall.Read(int(c.answer), answers[:])
+	if err == syscall.EINTR || err == syscall.EAGAIN {
+		return
+	}
+	if err != nil || n == 0 {
+		s.cleanerDied()
+		return
+	}
+	for _, answer := range answers[:min(n, len(c.asked))] {
+		e := c.asked[0]
+		c.asked = append(c.asked[:0], c.asked[1:]...)
+		if answer != wire.CleanDone {
+			s.logLine(maillog.Warning("qmail-clean unable to clean up " + e.String()))
+		}
+		e.then(answer == wire.CleanDone)
+	}
+}
+
+// cleanerDied gives qmail-clean up, without which qmail-send must leave.
+func (s *Scheduler) cleanerDied() {
+	s.logLine(maillog.Alert("oh no! lost qmail-clean connection! dying..."))
+	s.leaving = true
+	c := &s.cleaner
+	c.lost = true
+	for _, e := range append(c.asked, c.waiting...) {
+		e.then(false)
+	}
+	c.asked, c.waiting = nil, nil
+}
+
+// cleanMess has the text of a message removed, the last of its files. A crash
+// before leaves it to the walk for abandoned messages.
+func (s *Scheduler) cleanMess(id queue.ID) {
+	s.askCleaner(wire.CleanRequest{Kind: wire.CleanMess, ID: uint64(id)}, func(bool) {})
+}
+
+// cleanUp begins a walk for what was left in the queue, when it is time.
+func (s *Scheduler) cleanUp() {
+	if s.walking || s.recent < s.nextCleanup {
+		return
+	}
+	s.walking = true
+	go s.walk(s.recent)
+}
+
+// walk looks, beside the loop, at every file of the queue for messages that a
+// qmail-queue which died has left, and for what a crash has brought back of
+// ended ones, and has it removed.
+func (s *Scheduler) walk(now int64) {
+	scan := queue.ScanFiles()
+	defer scan.Close()
+	for {
+		id, ok, more, err := scan.Next()
+		switch {
+		case err != nil:
+			if !s.beside.pause(func() { s.cannotOpenDir(err) }) {
+				return
+			}
+			continue
+		case !more:
+			s.beside.in(func() {
+				s.walking = false
+				s.nextCleanup = s.recent + cleanupInterval
+			})
+			return
+		case !ok:
+			continue
+		}
+		then := s.bury
+		if queue.Abandoned(id, now) {
+			then = s.cleanMess
+		} else if !queue.Orphaned(id, now) {
+			continue
+		}
+		if !s.beside.in(func() { then(id) }) {
+			return
+		}
+	}
+}
+
+// bury removes what is left of a message without text; the envelope first, so
+// that nothing is preprocessed again.
+func (s *Scheduler) bury(id queue.ID) {
+	s.askCleaner(wire.CleanRequest{Kind: wire.CleanTodo, ID: uint64(id)}, func(done bool) {
+		if !done {
+			return
+		}
+		if err := queue.Remove(id); err != nil {
+			s.warnFileError(err, tryAgain)
+			return
+		}
+		s.steer.ended(id, s.recent)
+	})
+}

@@ -1,0 +1,188 @@
+package send
+
+import (
+	"runtime/debug"
+	"time"
+
+	"github.com/reqmail/reqmail/compat/maillog"
+	"github.com/reqmail/reqmail/compat/steer"
+	"github.com/reqmail/reqmail/queue"
+	"github.com/reqmail/reqmail/queue/reasons"
+)
+
+// takingIn is the walk over the messages that are in the queue when qmail-send
+// starts. It goes on beside the loop, which serves meanwhile.
+//
+// What it finds comes to the loop some time after it was looked at. Until it has
+// come the loop knows nothing of the message, so that it can neither have ended
+// nor be under way; with one exception: what the loop itself has begun to
+// preprocess. That the walk may meet before, while or after it is entered, or
+// after it has ended and its number belongs to another message. So the loop
+// remembers, as long as the walk goes on, what it has begun to preprocess, and
+// takes no news of it from the walk.
+type takingIn struct {
+	met map[queue.ID]bool // begun to be preprocessed meanwhile; nil when the walk is over
+}
+
+// over reports whether the walk has ended.
+func (t *takingIn) over() bool { return t.met == nil }
+
+// meet notes that the loop knows a message better than the walk.
+func (t *takingIn) meet(id queue.ID) {
+	if !t.over() {
+		t.met[id] = true
+	}
+}
+
+// found is a message as the walk has found it.
+type found struct {
+	id    queue.ID
+	state queue.State
+	size  int64
+	err   error
+}
+
+// Limits of taking in.
+const (
+	takeInBatch = 256                    // messages that are entered at a time
+	takeInFirst = 200 * time.Millisecond // how long a start waits for the first ones
+)
+
+// beginTakingIn begins the walk and waits a moment for its first messages:
+// a short queue is taken in, as by C, before anything else is done.
+func (s *Scheduler) beginTakingIn() {
+	s.takingIn.met = map[queue.ID]bool{}
+	go s.takeInQueue()
+	select {
+	case enter := <-s.beside.calls:
+		enter()
+	case <-time.After(takeInFirst):
+	}
+}
+
+// takeInQueue is the walk.
+func (s *Scheduler) takeInQueue() {
+	scan := queue.ScanSplit("info")
+	defer scan.Close()
+	batch := make([]found, 0, takeInBatch)
+	for more := true; more; {
+		var id queue.ID
+		var ok bool
+		var err error
+		if id, ok, more, err = scan.Next(); err != nil {
+			if !s.beside.pause(func() { s.cannotOpenDir(err) }) {
+				return
+			}
+			continue
+		}
+		if ok {
+			batch = append(batch, s.lookAt(id))
+		}
+		if more && len(batch) < takeInBatch {
+			continue
+		}
+		if !s.beside.in(func() { s.takeIn(batch, !more) }) {
+			return
+		}
+		batch = batch[:0]
+	}
+	s.fillIn()
+	debug.FreeOSMemory() // what was needed to get here
+}
+
+// lookAt looks at the files of a message.
+func (s *Scheduler) lookAt(id queue.ID) found {
+	f := found{id: id, size: -1}
+	f.state, f.err = queue.Look(id)
+	if s.steer != nil && f.state.Info {
+		if size, err := queue.MessSize(id); err == nil {
+			f.size = size
+		}
+	}
+	return f
+}
+
+// takeIn enters messages that the walk has found.
+func (s *Scheduler) takeIn(batch []found, last bool) {
+	for _, f := range batch {
+		if !s.takingIn.met[f.id] {
+			s.enter(f)
+		}
+	}
+	if last {
+		s.takingIn.met = nil
+		s.steer.takenIn(&s.failed)
+	}
+}
+
+// takenIn drops the orders for messages that are no more, once all are known.
+func (st *steering) takenIn(failed *dueQueue) {
+	if st == nil {
+		return
+	}
+	st.orders.Retain(func(id queue.ID, birth int64) bool {
+		r := st.index.Get(id)
+		return r != nil && int64(r.Birth) == birth || failed.has(id)
+	})
+}
+
+// fillIn looks up, beside the loop, what is not needed for deliveries: the
+// reasons why the messages wait that were in the queue at the start.
+func (s *Scheduler) fillIn() {
+	if s.steer == nil || s.steer.reasons == nil {
+		return
+	}
+	var batch []remark
+	enter := func() bool {
+		ok := s.beside.in(func() { s.steer.merge(batch) })
+		batch = batch[:0]
+		return ok
+	}
+	goesOn := true
+	s.steer.reasons.Each(func(r reasons.Record, pos int64) {
+		if !goesOn {
+			return
+		}
+		name := steer.Name{ID: uint64(r.ID), Birth: r.Birth}
+		batch = append(batch, remark{name, pos, r.Channel, uint16(min(r.Tries, maxTries))})
+		if len(batch) == takeInBatch {
+			goesOn = enter()
+		}
+	})
+	if goesOn && len(batch) > 0 {
+		enter()
+	}
+}
+
+// remark is what the log of reasons tells of a message.
+type remark struct {
+	steer.Name
+	pos     int64
+	channel queue.Channel
+	tries   uint16
+}
+
+const maxTries = 65535
+
+// merge enters what was looked up about messages that are still there.
+func (st *steering) merge(batch []remark) {
+	for _, m := range batch {
+		r := st.index.Get(queue.ID(m.ID))
+		if r == nil || int64(r.Birth) != m.Birth {
+			continue
+		}
+		if r.Reason < m.pos {
+			r.Reason = m.pos
+		}
+		r.Tries[m.channel] = max(r.Tries[m.channel], m.tries)
+	}
+}
+
+// cannotOpenDir tells of a directory of the queue that cannot be opened.
+func (s *Scheduler) cannotOpenDir(err error) {
+	dir := "queue"
+	if e, ok := err.(*queue.FileError); ok {
+		dir = e.File
+	}
+	s.logLine(maillog.Alert("unable to opendir " + dir + ", sleeping..."))
+}
