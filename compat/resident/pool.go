@@ -2,6 +2,7 @@ package resident
 
 import (
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -9,6 +10,9 @@ import (
 type Child struct {
 	*Conn
 	Of Identity // its executable
+
+	born  time.Time               // of a Runner's …
+	ended chan syscall.WaitStatus // … and how it ended
 }
 
 // Pool keeps children that wait for their next job, each only for a moment.

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(stay) != "" {
 		os.Exit(beChild())
 	}
+	if os.Getenv(serve) != "" {
+		os.Exit(beServed())
+	}
 	os.Exit(m.Run())
 }
 
@@ -204,7 +207,7 @@ func pair(t *testing.T, of Identity) (*Child, *Conn) {
 		}
 		t.Cleanup(func() { ends[i].Close() })
 	}
-	return &Child{ends[0], of}, ends[1]
+	return &Child{Conn: ends[0], Of: of}, ends[1]
 }
 
 // gone fails unless a child is let go within some seconds.
