@@ -44,6 +44,9 @@ func beServed() int {
 				stays = false
 			case "kill":
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			case "title":
+				text, _ := os.ReadFile("/proc/self/cmdline")
+				_, _ = out.WriteString(" " + string(text))
 			case "late":
 				go func() {
 					for range 1000 {
@@ -171,6 +174,27 @@ func TestRunner(t *testing.T) {
 	}
 	if after := run(t, r, path, who, "exit 1"); after.status.ExitStatus() != 1 {
 		t.Errorf("after that: %+v", after)
+	}
+}
+
+// Who looks at the processes must see who does what.
+func TestTitle(t *testing.T) {
+	r, path := runner(t, "program")
+	who := somebody(65534)
+	args := []string{"cat", "exit 1", "tell that there is room"}
+	first := run(t, r, path, who, args...)
+	title := func() string {
+		text, err := os.ReadFile("/proc/" + first.pid + "/cmdline")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimRight(string(text), "\x00")
+	}
+	if got := title(); got != "program waits" {
+		t.Errorf("it waits as %q", got)
+	}
+	if second := run(t, r, path, who, "title", "b", strings.Repeat("x", 1000)); !strings.HasPrefix(second.output, "program\x00title\x00b\x00xxxx") {
+		t.Errorf("it works as %q", second.output)
 	}
 }
 

@@ -28,7 +28,7 @@ func Serve(called string, args []string, job Job) int {
 		code, _ := job(args, func(string) {})
 		return code
 	}
-	environment := os.Environ()
+	environment, shown := os.Environ(), newTitle()
 	buf := make([]byte, MaxDatagram)
 	for {
 		t := teller{post: p}
@@ -37,17 +37,19 @@ func Serve(called string, args []string, job Job) int {
 		if !stays || Detach() != nil || syscall.Chdir("/") != nil {
 			return code
 		}
+		shown.show(called + " waits")
 		if p.Send([]byte{resultWord, byte(code)}) != nil {
 			return code
 		}
 		data, files, err := p.Receive(buf)
 		if err != nil {
-			return 0 // nobody needs it any more
+			return code // nobody needs it any more, or ever did
 		}
 		var ok bool
 		if args, ok = arguments(data); !ok || place(files) != nil {
 			return temporary
 		}
+		shown.show(args...)
 		restore(environment)
 	}
 }
