@@ -7,7 +7,8 @@
 // must own his home and not be root; else of alias. Exit codes: 0; 100
 // without operand; 115 if a home directory cannot be looked at now; 116
 // without alias user; 118 if the database does not answer. qmail-lspawn makes
-// these the result of the delivery.
+// these the result of the delivery, and may keep the process for more of them
+// (compat/resident).
 package main
 
 import (
@@ -15,16 +16,19 @@ import (
 
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/program"
+	"github.com/reqmail/reqmail/compat/resident"
 	"github.com/reqmail/reqmail/qmail/users"
 )
 
 func main() { program.Main("qmail-getpw", users.GetpwTemporary, run) }
 
 func run() int {
-	if len(os.Args) < 2 {
-		return users.GetpwUsage
-	}
-	answer, code := users.Getpw(os.Args[1])
-	_, _ = fdio.FD(1).WriteString(answer)
-	return code
+	return resident.Serve("qmail-getpw", os.Args, func(args []string, _ func(string)) (code int, stays bool) {
+		if len(args) < 2 {
+			return users.GetpwUsage, false
+		}
+		answer, code := users.Getpw(args[1])
+		_, _ = fdio.FD(1).WriteString(answer)
+		return code, true
+	})
 }

@@ -6,7 +6,8 @@
 // instructions in homedir/.qmail or .qmail-ext, or those in aliasempty where
 // there are none. -n only describes them. What it prints becomes the report
 // of the delivery. Exit codes: 0 delivered, 100 failed for good, 111 to be
-// tried again.
+// tried again. qmail-lspawn may keep the process for more deliveries of the
+// same uid (compat/resident).
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/getopt"
 	"github.com/reqmail/reqmail/compat/program"
+	"github.com/reqmail/reqmail/compat/resident"
 	"github.com/reqmail/reqmail/qmail/local"
 )
 
@@ -29,8 +31,12 @@ func main() { program.Main("qmail-local", temporary, run) }
 func run() int {
 	syscall.Umask(0o077)
 	program.IgnorePipe()
+	return resident.Serve("qmail-local", os.Args, deliver)
+}
+
+func deliver(args []string, tell func(text string)) (code int, stays bool) {
 	describe := false
-	opts := getopt.New(os.Args, "nN", fdio.FD(2))
+	opts := getopt.New(args, "nN", fdio.FD(2))
 	for letter, more := opts.Next(); more; letter, more = opts.Next() {
 		if letter == '?' {
 			return complain()
@@ -42,10 +48,12 @@ func run() int {
 		return complain()
 	}
 	d.Describe, d.Message, d.Out = describe, fdio.FD(0), fdio.FD(1)
-	return d.Run(fdio.FD(2))
+	d.Tell = tell
+	code = d.Run(fdio.FD(2))
+	return code, !d.Abandoned()
 }
 
-func complain() int {
+func complain() (code int, stays bool) {
 	_, _ = fdio.FD(2).WriteString(local.Usage + "\n")
-	return usage
+	return usage, false
 }

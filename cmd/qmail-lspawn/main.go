@@ -47,7 +47,7 @@ func run() int {
 	if null, err := fdio.Open("/dev/null", syscall.O_RDONLY, 0); err == nil {
 		worker.Null = null
 	}
-	worker.Reaper = child.NewReaper()
+	worker.Runner = lspawn.NewRunner(home.Dir())
 	s.Serve(fdio.FD(0), fdio.FD(1))
 	return 0
 }

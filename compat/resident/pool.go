@@ -2,6 +2,7 @@ package resident
 
 import (
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -10,6 +11,9 @@ type Child struct {
 	*Conn
 	Of  Identity // its executable
 	PID int      // 0 where nobody asks
+
+	born  time.Time               // of a Runner's …
+	ended chan syscall.WaitStatus // … and how it ended
 }
 
 // Pool keeps children that wait for their next job, each only for a moment.

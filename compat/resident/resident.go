@@ -10,7 +10,9 @@
 // special, and no wrapper is bypassed.
 //
 // The package owns the offer, the greeting and the passing of datagrams with
-// descriptors. It must not know what the jobs are.
+// descriptors; Runner and Serve are the two sides where a job is what a command
+// does: arguments, three descriptors, an exit code. It must not know what the
+// jobs are.
 package resident
 
 import (

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(stay) != "" {
 		os.Exit(beChild())
 	}
+	if os.Getenv(serve) != "" {
+		os.Exit(beServed())
+	}
 	os.Exit(m.Run())
 }
 

@@ -35,6 +35,8 @@
 // who shows it must make it safe for the medium.
 package steer
 
+import "github.com/reqmail/reqmail/compat/wire"
+
 // Verb is what a request asks for.
 type Verb string
 
@@ -244,11 +246,11 @@ type Delivery struct {
 const (
 	PhaseQueued  = "queued"  // the command is on its way to the spawner
 	PhaseRunning = "running" // the spawner has it
-	PhaseLookup  = "lookup"
-	PhaseConnect = "connect"
-	PhaseTLS     = "tls"
-	PhaseSending = "sending"
-	PhaseProgram = "program" // a local program runs
-	PhaseMailbox = "mailbox" // a mailbox is written
-	PhaseFinish  = "finish"
+	PhaseLookup  = wire.PhaseLookup
+	PhaseConnect = wire.PhaseConnect
+	PhaseTLS     = wire.PhaseTLS
+	PhaseSending = wire.PhaseSending
+	PhaseProgram = wire.PhaseProgram
+	PhaseMailbox = wire.PhaseMailbox
+	PhaseFinish  = wire.PhaseFinish
 )

@@ -9,12 +9,23 @@ import (
 // Spawners send such reports only to a qmail-send that has sent Probe.
 const Progressing = 'P'
 
+// Phases of a delivery that are told.
+const (
+	PhaseLookup  = "lookup"
+	PhaseConnect = "connect"
+	PhaseTLS     = "tls"
+	PhaseSending = "sending"
+	PhaseProgram = "program" // a local program runs
+	PhaseMailbox = "mailbox" // a mailbox is written
+	PhaseFinish  = "finish"
+)
+
 // MaxProgressText is how many bytes of a phase or host are told.
 const MaxProgressText = 255
 
 // Progress is how far a delivery has come.
 type Progress struct {
-	Phase       string // a word
+	Phase       string // one of the above
 	Host        string // server or program, where known
 	Sent, Total int64  // bytes
 }

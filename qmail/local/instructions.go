@@ -8,6 +8,7 @@ import (
 	"github.com/reqmail/reqmail/compat/child"
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/submit"
+	"github.com/reqmail/reqmail/compat/wire"
 )
 
 // carryOut executes instructions in their order. A failure ends it; what was
@@ -58,10 +59,13 @@ func (d *Delivery) do(in instruction, forwardOnly bool) (stop bool, err error) {
 	arg, _, _ := strings.Cut(in.arg, "\x00") // no name, command or address has more
 	switch in.kind {
 	case toMbox:
+		defer d.busy(wire.PhaseMailbox, arg)()
 		return false, d.mbox(arg)
 	case toMaildir:
+		defer d.busy(wire.PhaseMailbox, arg)()
 		return false, d.maildir(arg)
 	case toProgram:
+		defer d.busy(wire.PhaseProgram, arg)()
 		return d.program(arg)
 	case toAddress:
 		d.forwards = append(d.forwards, arg)
@@ -119,6 +123,7 @@ func (d *Delivery) forward() error {
 	if err := d.rewind(); err != nil {
 		return err
 	}
+	defer d.busy(wire.PhaseProgram, "qmail-queue")()
 	m, err := submit.Open()
 	if err != nil {
 		return trouble("Unable to fork", err, "4.3.0")

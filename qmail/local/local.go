@@ -40,8 +40,10 @@ type Delivery struct {
 	Describe  bool   // say what would be done instead of doing it
 	Message   fdio.FD
 	Out       io.Writer
+	Tell      func(text string) // what takes long, for who may be watching; nil for nobody
 	headers   headers
 	newSender string
+	abandoned bool
 
 	counts   counts
 	forwards []string
@@ -58,6 +60,10 @@ func New(operands []string) (*Delivery, bool) {
 		Ext: operands[4], Host: operands[5], Sender: operands[6], Default: operands[7],
 	}, true
 }
+
+// Abandoned reports whether something that took too long was left to itself and
+// still goes on.
+func (d *Delivery) Abandoned() bool { return d.abandoned }
 
 // counts are the instructions carried out.
 type counts struct {

@@ -56,6 +56,7 @@ func (d *Delivery) maildir(dir string) error {
 	select {
 	case err = <-done:
 	case <-time.After(maildirPatience):
+		d.abandoned = true
 		err = errMaildirTimeout
 	}
 	_ = unix.Unlinkat(int(at), "tmp/"+name, 0)

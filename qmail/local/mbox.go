@@ -35,6 +35,7 @@ func (d *Delivery) mbox(name string) error {
 	defer f.Close()
 	locked, err := lock(f, lockPatience)
 	if err != nil {
+		d.abandoned = true
 		return err
 	}
 	size, seekErr := f.Seek(0, io.SeekEnd)

@@ -8,12 +8,15 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/child"
 	"github.com/reqmail/reqmail/compat/errno"
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
+	"github.com/reqmail/reqmail/compat/resident"
+	"github.com/reqmail/reqmail/compat/wire"
 	"github.com/reqmail/reqmail/qmail/spawn"
 	"github.com/reqmail/reqmail/qmail/users"
 )
@@ -48,7 +51,7 @@ type Local struct {
 	// GetpwUID and GetpwGID are what qmail-getpw runs under.
 	GetpwUID, GetpwGID uint32
 
-	Reaper *child.Reaper
+	Runner *resident.Runner
 	Null   fdio.FD // standard input of qmail-getpw
 }
 
@@ -131,19 +134,28 @@ func (l *Local) start(d spawn.Delivery, a account) spawn.End {
 		}
 		cmd.Credential = nil
 	}
-	pid, err := cmd.Start()
+	status, err := l.Runner.Run(&cmd, func(text []byte) { tell(d, text) })
 	switch {
 	case err == nil:
+		return ended(status)
 	case err == syscall.EAGAIN, err == syscall.ENOMEM:
 		return spawn.End{NoFork: true}
 	case syscall.Access(l.Home, 1) != nil:
 		return spawn.End{Code: exitUsage}
 	case errno.Temporary(err):
 		return spawn.End{Code: exitExecSoft}
-	default:
-		return spawn.End{Code: exitExecHard}
 	}
-	return ended(l.Reaper.Wait(pid))
+	return spawn.End{Code: exitExecHard}
+}
+
+// tell passes on what qmail-local tells: a phase and what it is busy with. It
+// is the user's process that says so.
+func tell(d spawn.Delivery, text []byte) {
+	phase, host, _ := strings.Cut(string(text), "\n")
+	switch phase {
+	case wire.PhaseProgram, wire.PhaseMailbox, wire.PhaseFinish:
+		d.Progress(phase, host, 0, 0)
+	}
 }
 
 func ended(status syscall.WaitStatus) spawn.End {
@@ -186,20 +198,23 @@ func (l *Local) getpw(local string) ([]byte, int) {
 	if home.Private() {
 		cmd.Credential = nil
 	}
-	pid, err := cmd.Start()
+	var data []byte
+	var readErr error
+	read := make(chan struct{})
+	go func() {
+		out := fdio.Pollable(r, "account")
+		data, readErr = io.ReadAll(io.LimitReader(out, maxAccount))
+		out.Close()
+		close(read)
+	}()
+	status, err := l.Runner.Run(&cmd, func([]byte) {})
 	w.Close()
-	if err != nil {
-		r.Close()
-		if err == syscall.EAGAIN || err == syscall.ENOMEM {
-			return nil, exitSystem
-		}
-		return nil, exitExecPW
-	}
-	out := fdio.Pollable(r, "account")
-	data, readErr := io.ReadAll(io.LimitReader(out, maxAccount))
-	out.Close()
-	status := l.Reaper.Wait(pid)
+	<-read
 	switch {
+	case err == syscall.EAGAIN, err == syscall.ENOMEM:
+		return nil, exitSystem
+	case err != nil:
+		return nil, exitExecPW
 	case readErr != nil, status.Signaled():
 		return nil, exitSystem
 	case status.ExitStatus() != 0:

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/reqmail/reqmail/compat/child"
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/qmail/spawn"
 	"github.com/reqmail/reqmail/qmail/users"
@@ -76,7 +75,7 @@ func spawner(t *testing.T, assign string, programs map[string]string) *Local {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { null.Close() })
-	return &Local{Home: home, DefaultDelivery: "./Mailbox", Reaper: child.NewReaper(), Null: null,
+	return &Local{Home: home, DefaultDelivery: "./Mailbox", Runner: NewRunner(home), Null: null,
 		GetpwUID: uint32(recipient()), GetpwGID: uint32(recipient())}
 }
 

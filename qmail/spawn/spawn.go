@@ -23,7 +23,7 @@ type Delivery struct {
 	Output    fdio.FD // what is written here ends up in the report
 
 	// Progress tells qmail-send how far the delivery has come: its phase (one
-	// of compat/steer's), its server or program, and bytes sent of a total,
+	// of compat/wire's), its server or program, and bytes sent of a total,
 	// each where known. It costs next to nothing, may be called as often as
 	// there is news and from any goroutine, and does nothing once the delivery
 	// has ended.
