@@ -5,8 +5,9 @@
 // It reads commands from descriptor 0 and writes reports to descriptor 1. The
 // account for an address comes from users/cdb or from qmail-getpw; under its
 // uid qmail-local delivers. control/concurrencyspawn (120, at most 2000) is
-// how many deliveries it offers to run at a time. Exit codes: 0 at the end of
-// its input, 100 without operand, 111 if it cannot start.
+// how many deliveries it offers to run at a time; with control/residentchildren
+// other than 0 (1) programs of ours may stay for more of them. Exit codes: 0 at
+// the end of its input, 100 without operand, 111 if it cannot start.
 package main
 
 import (

@@ -45,8 +45,8 @@ func invited(executable string) *Post {
 	return &Post{conn}
 }
 
-// Stay tells the parent that the child called name has done its first job, and
-// what became of it. An error says that nobody wants it to stay.
+// Stay tells the parent that the child called name stays, and, where its first
+// job is done, what became of that. An error says that nobody wants it to.
 func (p *Post) Stay(name string, first []byte) error {
 	return p.Send(append(greeting(name), first...))
 }

@@ -41,7 +41,7 @@ func Serve(called string, args []string, job Job) int {
 		if p.Send([]byte{resultWord, byte(code)}) != nil {
 			return code
 		}
-		data, files, err := p.Receive(buf)
+		data, files, err := p.Next(buf)
 		if err != nil {
 			return code // nobody needs it any more, or ever did
 		}
