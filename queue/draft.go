@@ -143,10 +143,15 @@ func (d *Draft) Commit() error {
 			return &StepError{StepWrite, err}
 		}
 	}
+	todo, err := openDirOf(d.ID.Todo()) // what can fail before the link is not to fail after it
+	if err != nil {
+		return &StepError{StepTodo, err}
+	}
+	defer todo.Close()
 	if err := syscall.Link(d.ID.Intd(), d.ID.Todo()); err != nil {
 		return &StepError{StepTodo, err}
 	}
-	if err := syncDirOf(d.ID.Todo()); err != nil {
+	if err := todo.Sync(); err != nil {
 		return &StepError{StepTodo, err}
 	}
 	return nil

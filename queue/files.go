@@ -20,12 +20,16 @@ func openRead(path string) (fdio.FD, error) {
 
 // syncDirOf makes the entries of the directory that holds path durable.
 func syncDirOf(path string) error {
-	dir, err := fdio.Open(path[:strings.LastIndexByte(path, '/')], syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	dir, err := openDirOf(path)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
 	return dir.Sync()
+}
+
+func openDirOf(path string) (fdio.FD, error) {
+	return fdio.Open(path[:strings.LastIndexByte(path, '/')], syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 }
 
 // unlinkIfThere removes a file; that it does not exist is no error.

@@ -78,6 +78,18 @@ digit:
 leave:
 	SYSCALL
 start:
+	// See traceback. argc and argv move down by two words, so that the
+	// stack stays aligned, and the variable is there twice.
+	MOVQ SP, SI
+	MOVQ (SI), CX
+	ADDQ $2, CX // argc itself, and the end of argv
+	SUBQ $16, SP
+	MOVQ SP, DI
+	CLD
+	REP; MOVSQ
+	MOVQ ·traceback(SB), AX
+	MOVQ AX, (DI)
+	MOVQ AX, 8(DI)
 	JMP _rt0_amd64_linux(SB)
 
 // raise reads the limit SI into the pair at R10 and lifts its soft part to

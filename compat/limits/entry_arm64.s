@@ -74,6 +74,19 @@ leave:
 	MOVD $SYS_exit_group, R8
 	SVC
 start:
+	MOVD RSP, R0
+	MOVD (R0), R1
+	ADD  $2, R1, R1
+	SUB  $16, RSP, RSP
+	MOVD RSP, R2
+word:
+	MOVD.P 8(R0), R3
+	MOVD.P R3, 8(R2)
+	SUB  $1, R1, R1
+	CBNZ R1, word
+	MOVD ·traceback(SB), R3
+	MOVD R3, (R2)
+	MOVD R3, 8(R2)
 	B _rt0_arm64_linux(SB)
 
 TEXT ·raise(SB),NOSPLIT|NOFRAME,$0

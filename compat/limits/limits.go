@@ -9,6 +9,11 @@
 // runtime's own entry. Where the hard limit is too low as well, it writes one
 // line to descriptor 2 and leaves with the program's temporary exit code.
 //
+// A runtime that cannot start for another reason (no thread, no descriptor)
+// would leave with 2 as well, which spawners report as a permanent failure. The
+// entry point has it end by a signal instead, by GOTRACEBACK=crash in front of
+// the environment; the variable is gone when main runs.
+//
 // The saved soft limits become Go's memory limit (Apply) and are put back for
 // programs that we run (package child). The entry point also sees which of the
 // descriptors 0 to 2 are closed, before the runtime opens /dev/null on them
@@ -57,6 +62,11 @@ var leastAS uint64 = 900 << 20
 var exitCode = "111"
 
 var complaint = "fatal: hard limit on address space too low (see ulimit -Hv, LimitAS=) (#4.3.0)\n"
+
+// traceback is what the entry point puts in front of the environment.
+var traceback = "GOTRACEBACK=crash\x00"
+
+func init() { _ = os.Unsetenv("GOTRACEBACK") } // not for the programs that we run
 
 // entry is the program's entry point, in assembly.
 func entry()

@@ -162,7 +162,11 @@ func disturb(h *host.Host, f Fault) (trace string, accepted map[string]bool, err
 		}
 		defer restore()
 	}
-	if err := serve(h); err != nil {
+	limit := enough
+	if f.What == "" {
+		limit = host.Patience
+	}
+	if err := serve(h, limit); err != nil {
 		return "", nil, err
 	}
 	text, err := traced(file)
@@ -204,13 +208,14 @@ func wrap(h *host.Host, program string, argv []string) (restore func(), err erro
 // A disturbed system is stopped when nothing has happened for a while, and in
 // any case after some deliveries that fail again and again.
 const (
-	quiet  = time.Second
-	enough = 3 * time.Second
+	starting = 3 * time.Second
+	quiet    = time.Second
+	enough   = 4 * time.Second
 )
 
 // serve keeps the system up as long as something happens in the queue, and
-// lets deferred mail through once the rest is done.
-func serve(h *host.Host) error {
+// lets deferred mail through once the rest is done; no longer than that.
+func serve(h *host.Host, limit time.Duration) error {
 	if err := h.Start(h.Path("log")); err != nil {
 		return err
 	}
@@ -218,9 +223,12 @@ func serve(h *host.Host) error {
 	var before string
 	began := time.Now()
 	changed, nudge := began, began
-	for ; time.Since(changed) < quiet && time.Since(began) < enough; time.Sleep(10 * time.Millisecond) {
+	for patience := starting; time.Since(changed) < patience && time.Since(began) < limit; time.Sleep(10 * time.Millisecond) {
 		files := queued(h)
 		log, _ := os.ReadFile(h.Path("log"))
+		if len(log) > 0 {
+			patience = quiet
+		}
 		if now := fmt.Sprint(files, len(log)); now != before {
 			before, changed = now, time.Now()
 		}
