@@ -47,6 +47,7 @@ type later struct {
 const (
 	mostShare, leastShare = 4, -2 // powers of two
 	slow                  = 10    // seconds that a quick answer takes at most
+	fewSlots              = 10    // fewer are not shared
 	keptFree              = 10    // a tenth of the slots is not for who is known to be slow
 	maxDestinations       = 1024  // that are known; others are not held up
 	maxLater              = 10000 // recipients; others are not held up
@@ -87,7 +88,7 @@ func (f *fair) forget() bool {
 func (d *destination) allows(sp *spawner) bool {
 	free := len(sp.slots) - sp.used
 	switch {
-	case d == nil:
+	case d == nil, len(sp.slots) < fewSlots:
 		return free > 0
 	case d.share < 0 && free <= len(sp.slots)/keptFree:
 		return false
