@@ -103,6 +103,9 @@ const (
 	// place of queuelifetime: lines DOMAIN:SECONDS, with a dot in front for
 	// every domain below it.
 	DomainLifetime Name = "domainlifetime"
+	// FairScheduler other than 0 has destinations share the slots of the remote
+	// channel, and fresh mail go before retries (qmail-send).
+	FairScheduler Name = "fairscheduler"
 	// FreezeBounces other than 0 keeps bounces that can neither be delivered
 	// nor returned, held, instead of discarding them.
 	FreezeBounces Name = "freezebounces"
@@ -149,7 +152,7 @@ func DefaultOf(name Name) Default {
 		return Default{Int: 20}
 	case ConcurrencySpawn:
 		return Default{Int: 120}
-	case ResidentChildren:
+	case FairScheduler, ResidentChildren:
 		return Default{Int: 1}
 	case SPFExp:
 		return Default{Text: "See http://spf.pobox.com/why.html?sender=%{S}&ip=%{I}&receiver=%{xR}"}

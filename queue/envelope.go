@@ -108,6 +108,20 @@ func OpenRecipients(id ID, c Channel) (*RecipientFile, error) {
 	return &RecipientFile{NewRecords(f), f}, nil
 }
 
+// OpenRecipientsAt opens the recipients of a message on a channel at a record.
+func OpenRecipientsAt(id ID, c Channel, pos int64) (*RecipientFile, error) {
+	f, err := OpenRecipients(id, c)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.file.Seek(pos, io.SeekStart); err != nil {
+		f.Close()
+		return nil, err
+	}
+	f.pos = pos
+	return f, nil
+}
+
 // Close closes the file.
 func (r *RecipientFile) Close() { r.file.Close() }
 

@@ -42,6 +42,7 @@ var Files = [...]File{
 	{control.DoubleBounceHost, Line, "qmail-send", "Host of the address that double bounces are sent to.", ""},
 	{control.DoubleBounceTo, Line, "qmail-send", "User of the address that double bounces are sent to.", ""},
 	{control.EnvNoAtHost, Line, "qmail-send", "Added to recipients without a host.", ""},
+	{control.FairScheduler, Number, "qmail-send", "0: messages are tried in qmail's order, whatever holds the slots. Otherwise destinations share the slots of the remote channel, and fresh mail goes before retries. Not in qmail.", ""},
 	{control.FreezeBounces, Number, "qmail-send", "Other than 0: a double bounce that fails is kept, held, until it is released or removed, instead of discarded; queue/lock/send must exist. Not in qmail.", "discarded"},
 	{control.GreetDelay, Number, "qmail-smtpd", "Seconds that a client waits for the greeting; one that talks before it is turned away. The variable GREETDELAY overrides it.", ""},
 	{control.HeloHost, Line, "qmail-remote", "Name of this host, for other hosts to hear.", "mail is deferred"},

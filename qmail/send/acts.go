@@ -192,7 +192,9 @@ func steps() map[steer.Verb]string {
 func (s *Scheduler) hasten(ids map[queue.ID]bool, due int64) (found map[queue.ID]bool) {
 	found = map[queue.ID]bool{}
 	for c := range s.channel {
-		s.channel[c].hasten(ids, found, due)
+		for _, q := range s.schedules(queue.Channel(c)) {
+			q.hasten(ids, found, due)
+		}
 	}
 	s.done.hasten(ids, found, due)
 	return found

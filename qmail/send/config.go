@@ -15,6 +15,7 @@ type Config struct {
 	BounceHost     string
 	DoubleBounceTo string // whole address
 	FreezeBounces  bool   // keep, held, what can neither be delivered nor returned
+	Fair           bool   // destinations share the slots of the remote channel
 
 	domainLifetime control.Map
 	policy         *policy.Policy // nil: nothing to be decided
@@ -41,6 +42,7 @@ func ReadConfig(path string) (*Config, error) {
 	doubleHost := r.line(control.DoubleBounceHost)
 	c.DoubleBounceTo = r.line(control.DoubleBounceTo) + "@" + doubleHost
 	c.FreezeBounces = r.number(control.FreezeBounces) != 0
+	c.Fair = r.number(control.FairScheduler) != 0
 	c.domainLifetime = control.Pairs(r.list(control.DomainLifetime))
 	c.policy, c.policyTrouble, r.err = readPolicy(d, r.err)
 	c.percentHack = control.Set(r.list(control.PercentHack))

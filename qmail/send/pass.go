@@ -20,13 +20,16 @@ type job struct {
 	todo    int // recipients that are not done, of those seen
 	sawEnd  bool
 	started int // deliveries
+	due     int64
+	waits   bool // only recipients wait that the pass has gone over: it does not count
 	rest
 }
 
 // pass is a walk over the recipients of a message on one channel.
 type pass struct {
-	job  *job
-	file *queue.RecipientFile
+	job       *job
+	file      *queue.RecipientFile
+	postponed []postponed
 }
 
 // nextPass returns when a pass can go on or begin.
@@ -37,12 +40,22 @@ func (s *Scheduler) nextPass() int64 {
 			return 0
 		}
 	}
+	if s.fair.any(s.spawners[queue.Remote], s.jobs < s.maxJobs && s.waits(queue.Remote) <= s.recent) {
+		return 0
+	}
 	if s.jobs == s.maxJobs {
 		return wake
 	}
 	for c, p := range s.passes {
-		if e, ok := s.channel[c].first(); p == nil && ok {
-			wake = min(wake, max(e.due, s.waits(queue.Channel(c))))
+		if p != nil {
+			continue
+		}
+		channel := queue.Channel(c)
+		if e, ok := s.channel[c].first(); ok {
+			wake = min(wake, max(e.due, s.waits(channel)))
+		}
+		if channel == queue.Remote && s.fair.hasFresh() {
+			wake = min(wake, max(s.recent, s.waits(channel)))
 		}
 	}
 	return wake
@@ -68,6 +81,9 @@ func (s *Scheduler) advance(c queue.Channel) bool {
 	if s.leaving {
 		return false
 	}
+	if c == queue.Remote && s.resume() {
+		return true
+	}
 	if s.passes[c] == nil {
 		return s.beginPass(c)
 	}
@@ -87,7 +103,9 @@ func (s *Scheduler) advance(c queue.Channel) bool {
 		s.endPass(c) // held since the pass began
 	case letter == 'T':
 		p.job.todo++
-		s.try(p.job, pos, recipient)
+		if !s.postpone(p, pos, recipient) {
+			s.try(p.job, pos, recipient)
+		}
 	case letter == 'D':
 	default:
 		s.warnFile("unknown record type in", p.job.id.Recipients(c), "!")
@@ -102,7 +120,7 @@ func (s *Scheduler) beginPass(c queue.Channel) bool {
 	if s.jobs == s.maxJobs || s.waits(c) > s.recent {
 		return false
 	}
-	e, ok := s.channel[c].take(s.recent)
+	e, ok := s.take(c)
 	if !ok {
 		return false
 	}
@@ -137,6 +155,7 @@ func (s *Scheduler) beginPass(c queue.Channel) bool {
 		retry:   queue.NextTry(info.Birth, s.recent, c),
 		life:    s.lifeOf(e.id, info.Birth),
 		refs:    1,
+		due:     e.due,
 	}}
 	s.steer.began(e.id)
 	return true
@@ -146,7 +165,9 @@ func (s *Scheduler) endPass(c queue.Channel) {
 	p := s.passes[c]
 	s.passes[c] = nil
 	p.file.Close()
-	s.closeJob(p.job)
+	if !s.settle(p) {
+		s.closeJob(p.job)
+	}
 }
 
 // closeJob drops one reference to a job. With the last one the message is
@@ -155,7 +176,9 @@ func (s *Scheduler) closeJob(j *job) {
 	if j.refs--; j.refs > 0 {
 		return
 	}
-	s.jobs--
+	if !j.waits {
+		s.jobs--
+	}
 	if s.steer.endedJob(j, s.recent) {
 		return // to be removed
 	}

@@ -164,8 +164,11 @@ func (st *steering) busy(now int64) bool {
 
 // doom has messages removed one after the other; there are orders for it.
 func (s *Scheduler) doom(ids map[queue.ID]bool) {
-	for _, q := range []*dueQueue{&s.channel[queue.Local], &s.channel[queue.Remote], &s.done} {
+	for _, q := range append(append(s.schedules(queue.Local), s.schedules(queue.Remote)...), &s.done) {
 		q.drop(ids)
+	}
+	for _, j := range s.fair.drop(ids) {
+		s.closeJob(j)
 	}
 	for id := range ids {
 		s.steer.doomed.add(id, s.recent)

@@ -64,6 +64,7 @@ type Scheduler struct {
 	channel [queue.Channels]dueQueue // to be tried
 	done    dueQueue                 // tried on all channels, to be finished
 	failed  dueQueue                 // could not even be looked at
+	fair    *fair                    // nil: C's order
 	passes  [queue.Channels]*pass
 	jobs    int
 	maxJobs int
@@ -101,6 +102,9 @@ func New(config *Config, home string, files Files) (*Scheduler, error) {
 		}
 		s.spawners[c] = sp
 		s.maxJobs += len(sp.slots)
+	}
+	if config.Fair {
+		s.fair = &fair{known: map[string]*destination{}}
 	}
 	for _, sp := range s.spawners {
 		if sp.unblock() != nil {
@@ -211,7 +215,9 @@ func (s *Scheduler) actOnSignals() {
 func (s *Scheduler) flush(channel string) {
 	for c := range s.channel {
 		if channel == "" || channel == queue.Channel(c).String() {
-			s.channel[c].allDue(s.recent)
+			for _, q := range s.schedules(queue.Channel(c)) {
+				q.allDue(s.recent)
+			}
 		}
 	}
 }
@@ -244,13 +250,19 @@ func (s *Scheduler) nextWake() int64 {
 // takes is tried too soon.
 func (s *Scheduler) persistSchedule() {
 	for c := range s.channel {
-		for _, e := range s.channel[c].entries {
-			if e.due >= roster.Never {
-				continue // held; its old time will do
-			}
-			if err := queue.SetNextTry(e.id, queue.Channel(c), e.due); err != nil {
-				s.warnFile("unable to utime", e.id.Recipients(queue.Channel(c)), "; message will be retried too soon")
-			}
+		for _, q := range s.schedules(queue.Channel(c)) {
+			s.persist(q, queue.Channel(c))
+		}
+	}
+}
+
+func (s *Scheduler) persist(q *dueQueue, c queue.Channel) {
+	for _, e := range q.entries {
+		if e.due >= roster.Never {
+			continue // held; its old time will do
+		}
+		if err := queue.SetNextTry(e.id, c, e.due); err != nil {
+			s.warnFile("unable to utime", e.id.Recipients(c), "; message will be retried too soon")
 		}
 	}
 }

@@ -133,11 +133,14 @@ func (s *Scheduler) snapshot() *roster.Snapshot {
 		Reasons: s.steer.reasons,
 	}
 	for c := range s.channel {
-		due := make([]roster.Due, len(s.channel[c].entries))
-		for i, e := range s.channel[c].entries {
-			due[i] = roster.Due{ID: e.id, Time: e.due}
+		copied.Waits[c] = s.waits(queue.Channel(c))
+		for _, q := range s.schedules(queue.Channel(c)) {
+			due := slices.Grow(copied.Due[c], len(q.entries))
+			for _, e := range q.entries {
+				due = append(due, roster.Due{ID: e.id, Time: e.due})
+			}
+			copied.Due[c] = due
 		}
-		copied.Due[c], copied.Waits[c] = due, s.waits(queue.Channel(c))
 	}
 	return copied
 }

@@ -40,6 +40,8 @@ type delivery struct {
 	since     int64
 	ordered   int64 // the spawner's, its command included
 	progress  wire.Progress
+
+	destination *destination // nil: its share does not matter
 }
 
 // errNoFire says that a spawner did not come up.
@@ -149,6 +151,10 @@ func (s *Scheduler) start(j *job, pos int64, recipient string) {
 	sp.slots[slot] = &delivery{
 		job: j, number: s.lastDelivery, pos: pos, recipient: recipient, since: s.recent, ordered: sp.ordered,
 	}
+	if j.channel == queue.Remote {
+		sp.slots[slot].destination = s.fair.of(recipient)
+		sp.slots[slot].destination.begun()
+	}
 	sp.used++
 	j.refs++
 	s.steer.started(j)
@@ -212,6 +218,7 @@ func (s *Scheduler) report(sp *spawner, r wire.Report) {
 		d.progress, _ = wire.ParseProgress(r.Text)
 		return
 	}
+	s.fair.ended(d.destination, r.Status, s.recent-d.since)
 	text := string(r.Text)
 	if r.Status == 'Z' && d.job.life.over(s.config, d.recipient) {
 		r.Status = 'D'

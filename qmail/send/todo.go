@@ -154,7 +154,7 @@ func (s *Scheduler) preprocessed(m prepared, done bool) {
 	s.steer.arrived(m.id, m.Birth, m.Size, now)
 	for c := range s.channel {
 		if m.Used[c] {
-			s.channel[c].add(m.id, now)
+			s.arrive(m.id, queue.Channel(c), now)
 		}
 	}
 	if m.Used == [queue.Channels]bool{} {
