@@ -124,32 +124,52 @@ func (s *Scheduler) walk(now int64) {
 			if !s.beside.pause(func() { s.cannotOpenDir(err) }) {
 				return
 			}
-			continue
 		case !more:
 			s.beside.in(func() {
 				s.walking = false
 				s.nextCleanup = s.recent + cleanupInterval
 			})
 			return
-		case !ok:
-			continue
+		case ok && (queue.Abandoned(id, now) || queue.Orphaned(id, now)):
+			if !s.haveRemoved(id, now) {
+				return
+			}
 		}
-		then := s.bury
-		if queue.Abandoned(id, now) {
-			then = s.cleanMess
-		} else if !queue.Orphaned(id, now) {
-			continue
+	}
+}
+
+// haveRemoved has a message removed that is abandoned or orphaned, and returns when
+// that is done, false if the loop is over. A message may have several files:
+// were the walk to go on meanwhile, it would meet it again and have it removed
+// a second time, when its number may be another message's.
+func (s *Scheduler) haveRemoved(id queue.ID, now int64) bool {
+	done := make(chan struct{})
+	end := func(bool) { close(done) }
+	if !s.beside.in(func() {
+		switch {
+		case queue.Abandoned(id, now):
+			s.askCleaner(wire.CleanRequest{Kind: wire.CleanMess, ID: uint64(id)}, end)
+		case queue.Orphaned(id, now):
+			s.bury(id, end)
+		default:
+			end(true)
 		}
-		if !s.beside.in(func() { then(id) }) {
-			return
-		}
+	}) {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-s.beside.over:
+		return false
 	}
 }
 
 // bury removes what is left of a message without text; the envelope first, so
 // that nothing is preprocessed again.
-func (s *Scheduler) bury(id queue.ID) {
+func (s *Scheduler) bury(id queue.ID, then func(done bool)) {
 	s.askCleaner(wire.CleanRequest{Kind: wire.CleanTodo, ID: uint64(id)}, func(done bool) {
+		defer then(done)
 		if !done {
 			return
 		}
