@@ -26,8 +26,11 @@ type errand struct {
 
 // maxAsked is how many requests are sent ahead. Together they fit into the
 // smallest pipe that the kernel makes, one page, and so do their answers: nobody
-// ever waits for the other to read.
-const maxAsked = 128
+// ever waits for the other to read. They are few because qmail-clean still
+// carries them out when qmail-send has been killed: it must have done so long
+// before the next qmail-send has ended one of these messages, and its number
+// belongs to another.
+const maxAsked = 16
 
 // busy reports whether answers are owed.
 func (c *cleaner) busy() bool { return len(c.asked)+len(c.waiting) > 0 }
