@@ -74,6 +74,7 @@ func (r *Rule) Fields(f *jsonl.Fields) {
 func (s *Status) Fields(f *jsonl.Fields) {
 	jsonl.Int(f, "now", &s.Now, jsonl.Always)
 	jsonl.Bool(f, "leaving", &s.Leaving, jsonl.IfSet)
+	jsonl.Bool(f, "takingIn", &s.TakingIn, jsonl.IfSet)
 	jsonl.Int(f, "messages", &s.Messages, jsonl.Always)
 	jsonl.Int(f, "bytes", &s.Bytes, jsonl.Always)
 	jsonl.Int(f, "unsized", &s.Unsized, jsonl.IfSet)

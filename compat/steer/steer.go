@@ -188,12 +188,13 @@ type Rule struct {
 // Status is the state of the whole queue.
 type Status struct {
 	Now      int64 `json:"now"`
-	Leaving  bool  `json:"leaving,omitempty"` // TERM has come
-	Messages int   `json:"messages"`          // preprocessed
-	Bytes    int64 `json:"bytes"`             // of their texts
-	Unsized  int   `json:"unsized,omitempty"` // messages whose size is not known yet, shortly after a start
-	Todo     int   `json:"todo"`              // not yet preprocessed; at most MaxTodo are counted
-	Held     int   `json:"held"`              // frozen ones too
+	Leaving  bool  `json:"leaving,omitempty"`  // TERM has come
+	TakingIn bool  `json:"takingIn,omitempty"` // not all messages are known yet, shortly after a start
+	Messages int   `json:"messages"`           // preprocessed
+	Bytes    int64 `json:"bytes"`              // of their texts
+	Unsized  int   `json:"unsized,omitempty"`  // messages whose size is not known yet, shortly after a start
+	Todo     int   `json:"todo"`               // not yet preprocessed; at most MaxTodo are counted
+	Held     int   `json:"held"`               // frozen ones too
 	Frozen   int   `json:"frozen"`
 	Oldest   *Name `json:"oldest,omitempty"` // message
 

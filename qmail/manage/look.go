@@ -36,6 +36,8 @@ func Status(s *Screen, q Queue) error {
 		s.emphasis(red, f.Note())
 	case st.Leaving:
 		s.emphasis(red, "qmail-send is leaving: it waits for the deliveries that run")
+	case st.TakingIn:
+		s.emphasis(red, "qmail-send has just started: more messages are in the queue than it has looked at yet")
 	}
 	line := func(name, format string, args ...any) { s.line("%-17s"+format, append([]any{name}, args...)...) }
 	line("messages", "%d, %s; %d held, %d of them frozen", st.Messages, sizeText(st.Bytes), st.Held, st.Frozen)

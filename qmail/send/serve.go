@@ -160,7 +160,7 @@ func (s *Scheduler) tellStatus(_ *steer.Conn, _ *steer.Request) (steer.Answer, e
 // status tells what the loop itself knows.
 func (s *Scheduler) status() steer.Status {
 	st := steer.Status{
-		Now: s.recent, Leaving: s.leaving, NextWake: s.nextWake(),
+		Now: s.recent, Leaving: s.leaving, TakingIn: !s.takingIn.over(), NextWake: s.nextWake(),
 		Minute: s.steer.meter.Rates(s.recent, 60), Hour: s.steer.meter.Rates(s.recent, 3600),
 	}
 	for c, status := range []*steer.ChannelStatus{&st.Local, &st.Remote} {
