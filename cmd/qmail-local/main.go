@@ -31,10 +31,13 @@ func main() { program.Main("qmail-local", temporary, run) }
 func run() int {
 	syscall.Umask(0o077)
 	program.IgnorePipe()
-	return resident.Serve("qmail-local", os.Args, deliver)
+	var names local.Names
+	return resident.Serve("qmail-local", os.Args, func(args []string, tell func(text string)) (code int, stays bool) {
+		return deliver(args, &names, tell)
+	})
 }
 
-func deliver(args []string, tell func(text string)) (code int, stays bool) {
+func deliver(args []string, names *local.Names, tell func(text string)) (code int, stays bool) {
 	describe := false
 	opts := getopt.New(args, "nN", fdio.FD(2))
 	for letter, more := opts.Next(); more; letter, more = opts.Next() {
@@ -48,7 +51,7 @@ func deliver(args []string, tell func(text string)) (code int, stays bool) {
 		return complain()
 	}
 	d.Describe, d.Message, d.Out = describe, fdio.FD(0), fdio.FD(1)
-	d.Tell = tell
+	d.Names, d.Tell = names, tell
 	code = d.Run(fdio.FD(2))
 	return code, !d.Abandoned()
 }

@@ -40,6 +40,7 @@ type Delivery struct {
 	Describe  bool   // say what would be done instead of doing it
 	Message   fdio.FD
 	Out       io.Writer
+	Names     *Names
 	Tell      func(text string) // what takes long, for who may be watching; nil for nobody
 	headers   headers
 	newSender string
@@ -56,7 +57,7 @@ func New(operands []string) (*Delivery, bool) {
 		return nil, false
 	}
 	return &Delivery{
-		User: operands[0], HomeDir: operands[1], Local: operands[2], Dash: operands[3],
+		Names: &Names{}, User: operands[0], HomeDir: operands[1], Local: operands[2], Dash: operands[3],
 		Ext: operands[4], Host: operands[5], Sender: operands[6], Default: operands[7],
 	}, true
 }

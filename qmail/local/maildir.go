@@ -2,7 +2,7 @@ package local
 
 import (
 	"io"
-	"runtime"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -47,7 +47,7 @@ func (d *Delivery) maildir(dir string) error {
 		return errMaildirMissing
 	}
 	defer at.Close()
-	name, f, err := createTmp(at)
+	name, f, err := createTmp(at, d.Names.number())
 	if err != nil {
 		return errMaildir
 	}
@@ -79,10 +79,9 @@ func enter(dir string) (fdio.FD, error) {
 }
 
 // createTmp creates a file with a unique name TIME.NUMBER.HOST in tmp.
-func createTmp(at fdio.FD) (string, fdio.FD, error) {
-	number := strconv.Itoa(deliveryNumber())
+func createTmp(at fdio.FD, number int) (string, fdio.FD, error) {
 	for try := 1; ; try++ {
-		name := strconv.FormatInt(time.Now().Unix(), 10) + "." + number + "." + hostName()
+		name := strconv.FormatInt(time.Now().Unix(), 10) + "." + strconv.Itoa(number) + "." + hostName()
 		f, err := openAt(at, "tmp/"+name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644)
 		if err != syscall.EEXIST || try == nameTries {
 			return name, f, err
@@ -91,16 +90,20 @@ func createTmp(at fdio.FD) (string, fdio.FD, error) {
 	}
 }
 
-// deliveryNumber returns a number that no other delivery on this host has in
-// this second, in this process or another: the id of a thread that ends at
-// once. The kernel takes the ids of threads and processes from one counter.
-func deliveryNumber() int {
-	id := make(chan int)
-	go func() {
-		runtime.LockOSThread() // and not unlocked: the goroutine takes the thread with it
-		id <- syscall.Gettid()
-	}()
-	return <-id
+// Names gives the files in Maildirs their numbers. A process has one for all of
+// its deliveries.
+type Names struct{ given int }
+
+// pidRoom is above every process id.
+const pidRoom = 10_000_000
+
+// number returns one that no other delivery on this host has in this second, in
+// this process or another: the process's id, and from the second on with a
+// count before it.
+func (n *Names) number() int {
+	number := n.given*pidRoom + os.Getpid()
+	n.given++
+	return number
 }
 
 // hostName returns the host's name as gethostname(2) has it.
