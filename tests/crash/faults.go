@@ -162,11 +162,7 @@ func disturb(h *host.Host, f Fault) (trace string, accepted map[string]bool, err
 		}
 		defer restore()
 	}
-	limit := enough
-	if f.What == "" {
-		limit = host.Patience
-	}
-	if err := serve(h, limit); err != nil {
+	if err := serve(h, f.What == ""); err != nil {
 		return "", nil, err
 	}
 	text, err := traced(file)
@@ -214,8 +210,9 @@ const (
 )
 
 // serve keeps the system up as long as something happens in the queue, and
-// lets deferred mail through once the rest is done; no longer than that.
-func serve(h *host.Host, limit time.Duration) error {
+// lets deferred mail through once the rest is done. Of an undisturbed one an
+// empty queue is expected.
+func serve(h *host.Host, undisturbed bool) error {
 	if err := h.Start(h.Path("log")); err != nil {
 		return err
 	}
@@ -223,10 +220,14 @@ func serve(h *host.Host, limit time.Duration) error {
 	var before string
 	began := time.Now()
 	changed, nudge := began, began
-	for patience := starting; time.Since(changed) < patience && time.Since(began) < limit; time.Sleep(10 * time.Millisecond) {
+	patience, limit := starting, enough
+	if undisturbed {
+		patience, limit = host.Patience, host.Patience
+	}
+	for ; time.Since(changed) < patience && time.Since(began) < limit; time.Sleep(10 * time.Millisecond) {
 		files := queued(h)
 		log, _ := os.ReadFile(h.Path("log"))
-		if len(log) > 0 {
+		if len(log) > 0 && !undisturbed {
 			patience = quiet
 		}
 		if now := fmt.Sprint(files, len(log)); now != before {

@@ -39,9 +39,9 @@ const batchSize = 100
 
 // How much is tried where not everything is asked for.
 const (
-	someCuts   = 25
-	someStates = 90
-	perSync    = 6 // states without a kind of sync
+	someCuts   = 15
+	someStates = 60
+	perSync    = 4 // states without a kind of sync
 )
 
 // everything reports whether the whole proof is asked for, which takes a

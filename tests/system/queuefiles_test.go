@@ -13,27 +13,43 @@ import (
 	"github.com/reqmail/reqmail/tests/host"
 )
 
-// TestExportImport exports a queue in which messages are waiting while other
-// mail flows, and imports it into a fresh home. There every recipient that was
-// left gets his message once, and those who were done get none.
+// TestExportImport exports a queue in which messages are waiting in all states
+// while other mail flows, and imports it into a fresh home. There every
+// recipient that was left gets his message once, those who were done get none,
+// and a sender learns once what has failed.
 //
 // REQMAIL_EXPORT_MESSAGES makes it larger.
 func TestExportImport(t *testing.T) {
-	messages := number("REQMAIL_EXPORT_MESSAGES", 50)
+	messages := number("REQMAIL_EXPORT_MESSAGES", 24)
 	old := start(t)
 	refusing, err := host.StartRemote("mx.far.example")
 	old.ok(err)
 	defer refusing.Stop()
 	refusing.Refuse(451, [3]int{4, 3, 0}, "not now")
 	old.ok(old.Control("smtproutes", fmt.Sprintf(":127.0.0.1:%d\n", refusing.Port)))
-	for n := range messages { // in part delivered here
-		old.inject(numbered(n), "you@demo.example", "far@far.example")
+	failing := 0
+	var injectors sync.WaitGroup
+	const atOnce = 4
+	for i := range atOnce {
+		injectors.Go(func() {
+			for n := i; n < messages; n += atOnce {
+				old.inject(numbered(n), inStates[n%len(inStates)]...)
+			}
+		})
+	}
+	injectors.Wait()
+	for n := range messages {
+		if n%len(inStates) == failedInPart {
+			failing++
+		}
 	}
 	old.ok(host.Within(forMany(messages), "partial deliveries", func() bool {
 		left, _ := filepath.Glob(old.Path("queue/local/*/*"))
 		waiting, _ := filepath.Glob(old.Path("queue/remote/*/*"))
-		return len(left) == 0 && len(waiting) == messages && refusing.Asked() >= messages
+		bounces, _ := filepath.Glob(old.Path("queue/bounce/*"))
+		return len(left) == 0 && len(waiting) == messages && len(bounces) == failing && refusing.Asked() >= messages
 	}))
+	old.reqmail(fine, "hold", "--sender", "held@*", "--yes")
 
 	stop := make(chan struct{})
 	var flow sync.WaitGroup
@@ -72,7 +88,7 @@ func TestExportImport(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf("%d messages imported, 0 left out\n", messages), fmt.Sprintf("0 messages imported, %d left out\n", messages),
 	} {
-		if out, err := fresh.Run("", "reqmail", "import", stream); err != nil || out != want {
+		if out, err := fresh.Run("", "reqmail", "import", "--even-if-held", stream); err != nil || out != want {
 			t.Fatalf("import: %v: %s", err, out)
 		}
 	}
@@ -96,10 +112,28 @@ func TestExportImport(t *testing.T) {
 			t.Errorf("message %d arrived %d times", n, got[subject(numbered(n))])
 		}
 	}
-	if mail, err := host.Mail(fresh.Path("mail/Maildir")); err != nil || len(mail) > 0 {
-		t.Errorf("%d messages came again to those who had them, %v", len(mail), err)
+	bounces, err := host.Mail(fresh.Path("mail/Maildir"))
+	if err != nil || len(bounces) != failing {
+		t.Errorf("%d messages came to the sender, %d have failed for a recipient, %v", len(bounces), failing, err)
+	}
+	for _, text := range bounces {
+		if !strings.Contains(text, "\n<you-nobody@demo.example>:\nSorry, no mailbox here by that name.") {
+			t.Errorf("no bounce: %s", text)
+		}
 	}
 }
+
+// inStates are the arguments of qmail-inject for messages that wait, each in
+// another state: delivered in part, failed in part, not delivered at all, held.
+var inStates = [][]string{
+	{"you@demo.example", "far@far.example"},
+	failedInPart: {"you@demo.example", "you-nobody@demo.example", "far@far.example"},
+	{"far@far.example"},
+	{"-fheld@demo.example", "far@far.example"},
+}
+
+// failedInPart is the place among them of those that have failed in part.
+const failedInPart = 1
 
 // ages counts the messages with remote recipients by birth and next try.
 func ages(s *system) map[string]int {
