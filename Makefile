@@ -28,10 +28,17 @@ COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
 .PHONY: build install instcheck packages demo run test lint vuln bench fuzz clean
 
+# Programs that live long, or have many jobs at a time. The others, which are
+# started for a message or a connection, run on one thread (compat/limits).
+LONG  := qmail-clean qmail-lspawn qmail-remote qmail-rspawn qmail-send qmail-start reqmail reqmail-ext splogger
+SHORT := $(filter-out $(LONG) qmail-queue,$(COMMANDS))
+ONE   := -X $(MODULE)/compat/limits.threads=1
+
 build:
 	@mkdir -p $(BIN)
-	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./cmd/,$(filter-out qmail-queue,$(COMMANDS)))
-	$(GOBUILD) -ldflags '$(LDFLAGS) -X $(MODULE)/compat/limits.exitCode=51' -o $(BIN)/ ./cmd/qmail-queue
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./cmd/,$(LONG))
+	$(GOBUILD) -ldflags '$(LDFLAGS) $(ONE)' -o $(BIN)/ $(addprefix ./cmd/,$(SHORT))
+	$(GOBUILD) -ldflags '$(LDFLAGS) $(ONE) -X $(MODULE)/compat/limits.exitCode=51' -o $(BIN)/ ./cmd/qmail-queue
 
 INSTALL := $(GO) run ./packaging/install -home $(QMAIL) $(if $(DESTDIR),-destdir $(DESTDIR)) -man man -doc docs
 

@@ -2,6 +2,13 @@ module github.com/reqmail/reqmail
 
 go 1.26.0
 
+// Programs are started for every message: they do not look for CPU limits of
+// their cgroup, which takes longer than many of them work.
+godebug (
+	containermaxprocs=0
+	updatemaxprocs=0
+)
+
 require (
 	blitiri.com.ar/go/spf v1.6.0
 	github.com/emersion/go-msgauth v0.7.0

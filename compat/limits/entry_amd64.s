@@ -90,6 +90,29 @@ start:
 	MOVQ ·traceback(SB), AX
 	MOVQ AX, (DI)
 	MOVQ AX, 8(DI)
+
+	// Where one thread is to do, put the variable that says so behind the
+	// others of the environment: everything below its place moves down.
+	// Twice, so that the stack stays aligned.
+	CMPQ ·threads+8(SB), $0
+	JEQ  go
+	MOVQ ·oneThread(SB), AX
+	MOVQ SP, SI
+	LEAQ -16(SP), DI
+	MOVQ (SI), CX
+	ADDQ $2, CX // argc, and the NULL behind argv
+	CLD
+	REP; MOVSQ
+environ:
+	CMPQ (SI), $0
+	JEQ  insert
+	MOVSQ
+	JMP  environ
+insert:
+	MOVQ AX, (DI)
+	MOVQ AX, 8(DI)
+	SUBQ $16, SP
+go:
 	JMP _rt0_amd64_linux(SB)
 
 // raise reads the limit SI into the pair at R10 and lifts its soft part to

@@ -87,6 +87,31 @@ word:
 	MOVD ·traceback(SB), R3
 	MOVD R3, (R2)
 	MOVD R3, 8(R2)
+
+	MOVD ·threads+8(SB), R0
+	CBZ  R0, go
+	MOVD ·oneThread(SB), R0
+	MOVD RSP, R1
+	SUB  $16, R1, R2
+	MOVD R2, R4
+	MOVD (R1), R3
+	ADD  $2, R3, R3 // argc, and the NULL behind argv
+argv:
+	MOVD.P 8(R1), R5
+	MOVD.P R5, 8(R2)
+	SUB  $1, R3, R3
+	CBNZ R3, argv
+environ:
+	MOVD (R1), R5
+	CBZ  R5, insert
+	ADD  $8, R1, R1
+	MOVD.P R5, 8(R2)
+	B    environ
+insert:
+	MOVD R0, (R2)
+	MOVD R0, 8(R2)
+	MOVD R4, RSP
+go:
 	B _rt0_arm64_linux(SB)
 
 TEXT ·raise(SB),NOSPLIT|NOFRAME,$0

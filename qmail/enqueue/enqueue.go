@@ -86,7 +86,11 @@ func fill(d *queue.Draft, message, envelope io.Reader, who Invoker, now time.Tim
 
 // copyText copies the message as it is, behind the Received line.
 func copyText(d *queue.Draft, message io.Reader, received string) error {
-	buf := make([]byte, copySize)
+	size := copySize
+	if whole, ok := message.(interface{ Len() int }); ok {
+		size = min(size, len(received)+whole.Len()+1) // and a byte to see its end
+	}
+	buf := make([]byte, max(size, len(received)+1))
 	used := copy(buf, received)
 	for {
 		n, err := message.Read(buf[used:])

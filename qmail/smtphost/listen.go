@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 
@@ -43,6 +44,7 @@ const failed = 111
 // cannot start.
 func (h *Host) listen(args []string) int {
 	h.listens, h.pool = true, submit.NewPool(listenPool, 0)
+	runtime.GOMAXPROCS(runtime.NumCPU()) // for one connection one thread would do
 	o, operands, ok := listenOptions(args)
 	if !ok {
 		return die(100, "usage: qmail-smtpd -l address:port [ -l ... ] [ -x rules.cdb ] [ -c max ] [ -C max ] [ -pH ] [ checker ... ]")
