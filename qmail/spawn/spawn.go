@@ -21,6 +21,13 @@ type Delivery struct {
 	Domain    string  // … and after it
 	Message   fdio.FD // at its beginning
 	Output    fdio.FD // what is written here ends up in the report
+
+	// Progress tells qmail-send how far the delivery has come: its phase (one
+	// of compat/steer's), its server or program, and bytes sent of a total,
+	// each where known. It costs next to nothing, may be called as often as
+	// there is news and from any goroutine, and does nothing once the delivery
+	// has ended.
+	Progress func(phase, host string, sent, total int64)
 }
 
 // Worker carries out deliveries.
@@ -175,7 +182,7 @@ func (s *Server) open(c wire.Command) (d Delivery, status byte, trouble string) 
 		f.Close()
 		return d, 'Z', trouble
 	}
-	return Delivery{c.Sender, c.Recipient, local, domain, f, -1}, 0, ""
+	return Delivery{Sender: c.Sender, Recipient: c.Recipient, Local: local, Domain: domain, Message: f}, 0, ""
 }
 
 // deliver runs a delivery and reports its end: when its process is dead and
