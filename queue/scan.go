@@ -33,11 +33,11 @@ func ScanSplit(kind string) *Scan {
 	return s
 }
 
-// ScanFiles walks over every message that has a file which qmail-send can see;
-// one with several files comes several times, first by its text.
-func ScanFiles() *Scan {
+// ScanLeftovers walks over every message that has a file beside its text which
+// qmail-send can see; one with several files comes several times.
+func ScanLeftovers() *Scan {
 	s := &Scan{file: -1}
-	for _, kind := range []string{"mess", "info", "local", "remote"} {
+	for _, kind := range []string{"info", "local", "remote"} {
 		s.dirs = append(s.dirs, ScanSplit(kind).dirs...)
 	}
 	s.dirs = append(s.dirs, "bounce", "todo")

@@ -5,8 +5,8 @@
 // Descriptors: 0 the log; 1 to and 2 from qmail-lspawn; 3 to and 4 from
 // qmail-rspawn; 5 to and 6 from qmail-clean. Control files: bouncefrom,
 // bouncehost, concurrencylocal, concurrencyremote, domainlifetime,
-// doublebouncehost, doublebounceto, envnoathost, freezebounces, locals,
-// mailpolicy, me, percenthack, queuelifetime, virtualdomains. Where the folder
+// doublebouncehost, doublebounceto, envnoathost, fairscheduler, freezebounces,
+// locals, mailpolicy, me, percenthack, queuelifetime, virtualdomains. Where the folder
 // queue/lock/send exists it takes questions and orders on the socket control
 // in it (compat/steer).
 //

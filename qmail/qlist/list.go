@@ -1,10 +1,11 @@
 // Package qlist lists and counts the messages of the queue, for qmail-qread and
 // qmail-qstat. It only reads, beside whatever qmail-send does meanwhile, and
-// holds one message at a time. It must not know how the queue is changed.
+// holds a few buffers. It must not know how the queue is changed.
 package qlist
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
@@ -22,11 +23,19 @@ import (
 // qmail-qread has always given for it.
 var ErrRead = errors.New("out of memory")
 
-// Lister writes the list of preprocessed messages.
-type Lister struct {
-	out  *bufio.Writer
-	in   *bufio.Reader // of the file being read; reset for each
-	long []byte        // a record that is larger than in's buffer
+// Parts are lists of some messages each, made at the same time: reading the files
+// of a queue is work for every processor.
+const (
+	partSize  = 256      // messages
+	partsMade = 4        // at a time
+	blockSize = 32 << 10 // of output, bytes
+)
+
+// part is the list of some messages, in blocks, and then what ended it early.
+type part struct {
+	ids    []queue.ID
+	blocks chan []byte
+	err    error // once blocks is closed
 }
 
 // List writes every preprocessed message with its recipients to w, in the order
@@ -34,34 +43,110 @@ type Lister struct {
 // directory is queue. The error is an *queue.FileError (a directory of info
 // that cannot be opened), ErrRead, or w's.
 func List(w io.Writer) error {
-	l := &Lister{out: bufio.NewWriterSize(w, 32<<10), in: bufio.NewReaderSize(nil, 2048)}
-	err := l.all()
-	if flushed := l.out.Flush(); err == nil {
-		err = flushed
+	order := make(chan *part, partsMade)
+	stop := make(chan struct{})
+	defer close(stop)
+	go scan(order, stop)
+	for p := range order {
+		for block := range p.blocks {
+			if _, err := w.Write(block); err != nil {
+				return err
+			}
+		}
+		if p.err != nil {
+			return p.err
+		}
 	}
-	return err
+	return nil
 }
 
-func (l *Lister) all() error {
-	scan := queue.ScanSplit("info")
-	defer scan.Close()
+// scan hands out the messages of the queue in parts, and begins to list them.
+func scan(order chan<- *part, stop <-chan struct{}) {
+	defer close(order)
+	messages := queue.ScanSplit("info")
+	defer messages.Close()
+	listers := make(chan *lister, partsMade)
+	for range partsMade {
+		listers <- newLister()
+	}
 	for {
-		id, ok, more, err := scan.Next()
+		p := &part{blocks: make(chan []byte, 1)}
+		more, err := fill(p, messages)
+		l := <-listers
+		go func() {
+			p.err = l.list(p, stop)
+			if p.err == nil {
+				p.err = err
+			}
+			close(p.blocks)
+			listers <- l
+		}()
+		select {
+		case order <- p:
+		case <-stop:
+			return
+		}
+		if !more || err != nil {
+			return
+		}
+	}
+}
+
+// fill puts the next messages into a part.
+func fill(p *part, messages *queue.Scan) (more bool, err error) {
+	for len(p.ids) < partSize {
+		id, ok, more, err := messages.Next()
 		if err != nil || !more {
-			return err
+			return false, err
 		}
-		if !ok {
-			continue
+		if ok {
+			p.ids = append(p.ids, id)
 		}
+	}
+	return true, nil
+}
+
+// lister lists one part after the other.
+type lister struct {
+	out  *bufio.Writer
+	in   *bufio.Reader // of the file being read; reset for each
+	long []byte        // a record that is larger than in's buffer
+}
+
+func newLister() *lister {
+	return &lister{out: bufio.NewWriterSize(nil, blockSize), in: bufio.NewReaderSize(nil, 2048)}
+}
+
+// blocks sends what is written, unless nobody wants it any more.
+type blocks struct {
+	to   chan<- []byte
+	stop <-chan struct{}
+}
+
+func (b blocks) Write(p []byte) (int, error) {
+	select {
+	case b.to <- bytes.Clone(p):
+		return len(p), nil
+	case <-b.stop:
+		return 0, syscall.EPIPE
+	}
+}
+
+// list lists the messages of a part.
+func (l *lister) list(p *part, stop <-chan struct{}) error {
+	l.out.Reset(blocks{p.blocks, stop})
+	for _, id := range p.ids {
 		if err := l.message(id); err != nil {
+			_ = l.out.Flush()
 			return err
 		}
 	}
+	return l.out.Flush()
 }
 
 // message lists one message. Trouble with one of its files is a line of the
 // list; the error ends the list.
-func (l *Lister) message(id queue.ID) error {
+func (l *lister) message(id queue.ID) error {
 	var mess, bounce syscall.Stat_t
 	if err := syscall.Stat(id.Mess(), &mess); err != nil {
 		return l.warn(id, err)
@@ -108,7 +193,7 @@ func openRead(path string) (file, error) {
 }
 
 // head writes the line of a message. birth is in Unix seconds.
-func (l *Lister) head(id queue.ID, birth, size int64, sender []byte, bouncing bool) {
+func (l *lister) head(id queue.ID, birth, size int64, sender []byte, bouncing bool) {
 	if len(sender) > 0 {
 		sender = sender[1:] // the record's letter
 	}
@@ -128,7 +213,7 @@ func (l *Lister) head(id queue.ID, birth, size int64, sender []byte, bouncing bo
 
 // recipients writes a line for each recipient of a channel. Records of other
 // kinds, and what was not written to its end, are passed over.
-func (l *Lister) recipients(id queue.ID, c queue.Channel) error {
+func (l *lister) recipients(id queue.ID, c queue.Channel) error {
 	in, err := openRead(id.Recipients(c))
 	if err == syscall.ENOENT {
 		return nil
@@ -159,7 +244,7 @@ func (l *Lister) recipients(id queue.ID, c queue.Channel) error {
 
 // record returns the next record without its NUL, valid until the next call.
 // whole is false for what stands at the end of the file without one.
-func (l *Lister) record() (record []byte, whole bool, err error) {
+func (l *lister) record() (record []byte, whole bool, err error) {
 	part, err := l.in.ReadSlice(0)
 	if err == nil {
 		return part[:len(part)-1], true, nil
@@ -180,7 +265,7 @@ func (l *Lister) record() (record []byte, whole bool, err error) {
 }
 
 // safe writes p with "_" for what is not printable ASCII.
-func (l *Lister) safe(p []byte) {
+func (l *lister) safe(p []byte) {
 	for i, c := range p {
 		if c < ' ' || c > '~' {
 			p[i] = '_' // p lies in our own buffer, and is not read again
@@ -190,7 +275,7 @@ func (l *Lister) safe(p []byte) {
 }
 
 // warn writes that a file of a message cannot be shown.
-func (l *Lister) warn(id queue.ID, trouble error) error {
+func (l *lister) warn(id queue.ID, trouble error) error {
 	_, err := l.out.WriteString("warning: trouble with #" + id.String() + ": " + errno.Text(trouble) + "\n")
 	return err
 }

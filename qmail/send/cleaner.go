@@ -101,60 +101,72 @@ func (s *Scheduler) cleanerDied() {
 
 // cleanMess has the text of a message removed, the last of its files. A crash
 // before leaves it to the walk for abandoned messages.
-func (s *Scheduler) cleanMess(id queue.ID) {
-	s.askCleaner(wire.CleanRequest{Kind: wire.CleanMess, ID: uint64(id)}, func(bool) {})
+func (s *Scheduler) cleanMess(id queue.ID) { s.askForMess(id, func(bool) {}) }
+
+func (s *Scheduler) askForMess(id queue.ID, then func(done bool)) {
+	s.askCleaner(wire.CleanRequest{Kind: wire.CleanMess, ID: uint64(id)}, then)
 }
+
+// mayCleanUp reports whether a walk for abandoned messages may begin when its
+// time comes: when none goes on, and the queue is taken in.
+func (s *Scheduler) mayCleanUp() bool { return !s.walking && s.takingIn.over() }
 
 // cleanUp begins a walk for what was left in the queue, when it is time.
 func (s *Scheduler) cleanUp() {
-	if s.walking || s.recent < s.nextCleanup {
-		return
+	if s.mayCleanUp() && s.recent >= s.nextCleanup {
+		s.walking = true
+		go s.walk(s.recent)
 	}
-	s.walking = true
-	go s.walk(s.recent)
 }
 
 // walk looks, beside the loop, at every file of the queue for messages that a
 // qmail-queue which died has left, and for what a crash has brought back of
 // ended ones, and has it removed.
 func (s *Scheduler) walk(now int64) {
-	scan := queue.ScanFiles()
+	abandoned := func(id queue.ID) bool { return queue.Abandoned(id, now) }
+	orphaned := func(id queue.ID) bool { return queue.Orphaned(id, now) }
+	if !s.removeEach(queue.ScanSplit("mess"), abandoned, s.askForMess) || !s.removeEach(queue.ScanLeftovers(), orphaned, s.bury) {
+		return
+	}
+	s.beside.in(func() {
+		s.walking = false
+		s.nextCleanup = s.recent + cleanupInterval
+	})
+}
+
+// removeEach has the messages of a scan removed that is says so of; false if the
+// loop is over.
+func (s *Scheduler) removeEach(scan *queue.Scan, is func(queue.ID) bool, remove func(queue.ID, func(done bool))) bool {
 	defer scan.Close()
 	for {
 		id, ok, more, err := scan.Next()
 		switch {
 		case err != nil:
 			if !s.beside.pause(func() { s.cannotOpenDir(err) }) {
-				return
+				return false
 			}
 		case !more:
-			s.beside.in(func() {
-				s.walking = false
-				s.nextCleanup = s.recent + cleanupInterval
-			})
-			return
-		case ok && (queue.Abandoned(id, now) || queue.Orphaned(id, now)):
-			if !s.haveRemoved(id, now) {
-				return
+			return true
+		case ok && is(id):
+			if !s.haveRemoved(id, is, remove) {
+				return false
 			}
 		}
 	}
 }
 
-// haveRemoved has a message removed that is abandoned or orphaned, and returns when
-// that is done, false if the loop is over. A message may have several files:
-// were the walk to go on meanwhile, it would meet it again and have it removed
-// a second time, when its number may be another message's.
-func (s *Scheduler) haveRemoved(id queue.ID, now int64) bool {
+// haveRemoved has the loop remove a message, if it still is to be removed and not
+// being preprocessed, and returns when that is done, false if the loop is over.
+// A message may have several files: were the walk to go on meanwhile, it would
+// meet it again and have it removed a second time, when its number may be
+// another message's.
+func (s *Scheduler) haveRemoved(id queue.ID, is func(queue.ID) bool, remove func(queue.ID, func(done bool))) bool {
 	done := make(chan struct{})
 	end := func(bool) { close(done) }
 	if !s.beside.in(func() {
-		switch {
-		case queue.Abandoned(id, now):
-			s.askCleaner(wire.CleanRequest{Kind: wire.CleanMess, ID: uint64(id)}, end)
-		case queue.Orphaned(id, now):
-			s.bury(id, end)
-		default:
+		if is(id) && !s.todo.taken[id] {
+			remove(id, end)
+		} else {
 			end(true)
 		}
 	}) {

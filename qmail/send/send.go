@@ -239,7 +239,7 @@ func (s *Scheduler) nextWake() int64 {
 	if len(s.beside.calls) > 0 {
 		return 0
 	}
-	if !s.walking {
+	if s.mayCleanUp() {
 		wake = min(wake, s.nextCleanup)
 	}
 	return wake
