@@ -76,6 +76,7 @@ func runner(t *testing.T, called string) (r *Runner, path string) {
 	path = filepath.Join(dir, "program")
 	install(t, path)
 	t.Setenv(serve, called)
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each child otherwise
 	r = &Runner{Pool: Pool{Most: 5, Idle: time.Minute}, Reaper: child.NewReaper()}
 	t.Cleanup(r.Pool.Close)
 	return r, path

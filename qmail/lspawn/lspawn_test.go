@@ -1,6 +1,8 @@
 package lspawn
 
 import (
+	"os"
+	"slices"
 	"testing"
 
 	"github.com/reqmail/reqmail/qmail/spawn"
@@ -66,5 +68,34 @@ func TestNobodyGetsRootsMail(t *testing.T) {
 	}
 	if end := l.Run(spawn.Delivery{Domain: "x"}); end != (spawn.End{}) {
 		t.Errorf("empty local part: %+v, want success at once", end)
+	}
+}
+
+// A user's process may say anything; what is no local phase is not passed on.
+func TestTell(t *testing.T) {
+	var told []string
+	d := spawn.Delivery{Progress: func(phase, host string, _, _ int64) { told = append(told, phase+" "+host) }}
+	for _, text := range []string{"mailbox\n./Maildir/", "program\nsleep 60\nmore", "finish", "sending\nmx", "", "\n"} {
+		tell(d, []byte(text))
+	}
+	if want := []string{"mailbox ./Maildir/", "program sleep 60\nmore", "finish "}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+}
+
+func TestNewRunner(t *testing.T) {
+	for text, plain := range map[string]bool{"": false, "0\n": true, "1\n": false} {
+		home := t.TempDir()
+		if err := os.Mkdir(home+"/control", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if text != "" {
+			if err := os.WriteFile(home+"/control/residentchildren", []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := NewRunner(home).Plain; got != plain {
+			t.Errorf("residentchildren %q: plain %v", text, got)
+		}
 	}
 }
