@@ -30,6 +30,7 @@ var kinds = map[string]string{
 	"inodes": "nr_inodes=160,size=16m",
 	"mail":   "size=512k",
 	"frozen": "size=16m",
+	"soak":   "size=16m",
 }
 
 func TestMain(m *testing.M) {
