@@ -93,6 +93,9 @@ const (
 const (
 	// ConcurrencySpawn is how many deliveries at a time a spawner offers.
 	ConcurrencySpawn Name = "concurrencyspawn"
+	// ConnectionReuse is for how many seconds qmail-remote keeps a connection
+	// for another message; 0 for not at all.
+	ConnectionReuse Name = "connectionreuse"
 	// DKIMPlesk switches signatures with Plesk's keys on.
 	DKIMPlesk Name = "dkimplesk"
 	// RcptCallout switches on that destinations are asked whether a recipient
@@ -125,6 +128,9 @@ const (
 	TLSMinimum Name = "tlsminimum"
 	// TLSRemote is whether qmail-remote uses STARTTLS where it is offered.
 	TLSRemote Name = "tlsremote"
+	// TransactionRecipients is how many recipients of a message on one host
+	// qmail-remote names in one transaction; 1 for one, as in qmail.
+	TransactionRecipients Name = "transactionrecipients"
 )
 
 // Default is what stands in for a missing file.
@@ -152,8 +158,12 @@ func DefaultOf(name Name) Default {
 		return Default{Int: 20}
 	case ConcurrencySpawn:
 		return Default{Int: 120}
+	case ConnectionReuse:
+		return Default{Int: 2}
 	case FairScheduler, ResidentChildren:
 		return Default{Int: 1}
+	case TransactionRecipients:
+		return Default{Int: 100}
 	case SPFExp:
 		return Default{Text: "See http://spf.pobox.com/why.html?sender=%{S}&ip=%{I}&receiver=%{xR}"}
 	case TarpitDelay:

@@ -17,6 +17,12 @@
 // notlshosts/HOST. Name servers: /etc/resolv.conf, RES_OPTIONS. Hosts that did
 // not answer are kept in queue/lock/tcpto and, if it is there, tcpto6.
 //
+// A qmail-rspawn of ours may ask it to stay. Then it takes many deliveries at a
+// time, keeps connections for a moment for the next message
+// (connectionreuse), and names several recipients of a message on one host in
+// one transaction (transactionrecipients). It prints nothing but for its first
+// delivery, and ends when nothing has been asked of it for some seconds.
+//
 // TLS, logging in and names that are not ASCII need bin/reqmail-ext, which the
 // program becomes. Without it hosts' offers of TLS are passed over.
 package main
@@ -27,6 +33,7 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/program"
+	"github.com/reqmail/reqmail/compat/resident"
 	"github.com/reqmail/reqmail/qmail/remote"
 )
 
@@ -37,6 +44,10 @@ func main() { program.Main("qmail-remote", bug, run) }
 
 func run() int {
 	program.IgnorePipe()
+	if post := resident.Invited(); post != nil {
+		remote.Stay(post, os.Args[1:], home.Dir(), fdio.FD(0), fdio.FD(1), nil)
+		return 0
+	}
 	remote.Run(os.Args[1:], home.Dir(), fdio.FD(0), fdio.FD(1), nil)
 	return 0
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/program"
+	"github.com/reqmail/reqmail/compat/resident"
 	"github.com/reqmail/reqmail/qmail/filter"
 	"github.com/reqmail/reqmail/qmail/filter/expression"
 	"github.com/reqmail/reqmail/qmail/remote"
@@ -52,6 +53,11 @@ func filters(home string, env environ.List) (filter.Libraries, error) {
 
 func runRemote() int {
 	program.IgnorePipe()
-	remote.Run(os.Args[1:], home.Dir(), fdio.FD(0), fdio.FD(1), remoteext.Libraries(home.Dir()))
+	libraries := remoteext.Libraries(home.Dir())
+	if post := resident.TakeOver(); post != nil {
+		remote.Stay(post, os.Args[1:], home.Dir(), fdio.FD(0), fdio.FD(1), libraries)
+		return 0
+	}
+	remote.Run(os.Args[1:], home.Dir(), fdio.FD(0), fdio.FD(1), libraries)
 	return 0
 }

@@ -2,6 +2,7 @@ package resident
 
 import (
 	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -27,11 +28,9 @@ func invited(executable string) *Post {
 	if !ok {
 		return nil
 	}
-	kind, err := syscall.GetsockoptInt(int(i.socket), syscall.SOL_SOCKET, syscall.SO_TYPE)
-	if err != nil || kind != syscall.SOCK_SEQPACKET {
+	if !isOurs(i.socket) {
 		return nil // somebody else's descriptor
 	}
-	syscall.CloseOnExec(int(i.socket))
 	self, err := Identify(executable)
 	if err != nil || self != i.executable {
 		i.socket.Close()
@@ -43,6 +42,50 @@ func invited(executable string) *Post {
 		return nil
 	}
 	return &Post{conn}
+}
+
+// handed carries the socket to a program that takes this one's place.
+const handed = "REQMAIL_STAYS"
+
+// HandOver returns a variable by which a program of ours that takes this
+// one's place takes over its end of the offer (TakeOver), and what that
+// occupies until then.
+func (p *Post) HandOver() (variable string, copied fdio.FD, err error) {
+	fd := -1
+	if controlErr := p.raw.Control(func(of uintptr) { fd, err = syscall.Dup(int(of)) }); controlErr != nil {
+		err = controlErr
+	}
+	return handed + "=" + strconv.Itoa(fd), fdio.FD(fd), err
+}
+
+// TakeOver takes what HandOver left, nil if there is nothing.
+func TakeOver() *Post {
+	value, ok := os.LookupEnv(handed)
+	if !ok {
+		return nil
+	}
+	_ = os.Unsetenv(handed)
+	fd, err := strconv.ParseUint(value, 10, fdBits)
+	if err != nil || fd < firstSocket || !isOurs(fdio.FD(fd)) {
+		return nil
+	}
+	conn, err := newConn(fdio.FD(fd))
+	if err != nil {
+		conn.Close()
+		return nil
+	}
+	return &Post{conn}
+}
+
+// isOurs reports whether a descriptor can be an offer's socket, and keeps it
+// from programs that are run.
+func isOurs(fd fdio.FD) bool {
+	kind, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_TYPE)
+	if err != nil || kind != syscall.SOCK_SEQPACKET {
+		return false
+	}
+	syscall.CloseOnExec(int(fd))
+	return true
 }
 
 // Stay tells the parent that the child called name stays, and, where its first

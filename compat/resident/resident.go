@@ -60,13 +60,15 @@ func (i invitation) String() string {
 // program's own.
 const firstSocket = 3
 
+// fdBits is the size of a descriptor's number.
+const fdBits = 31
+
 func parseInvitation(value string) (i invitation, ok bool) {
 	fields := strings.Split(value, ":")
 	if len(fields) != 3 {
 		return i, false
 	}
-	const bits = 31
-	socket, err := strconv.ParseUint(fields[0], 10, bits)
+	socket, err := strconv.ParseUint(fields[0], 10, fdBits)
 	if err != nil || socket < firstSocket {
 		return i, false
 	}

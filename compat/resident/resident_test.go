@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -177,6 +178,35 @@ func TestForeignVariable(t *testing.T) {
 	}
 	if _, err := w.WriteString("x"); err != nil {
 		t.Errorf("somebody else's descriptor was closed: %v", err)
+	}
+}
+
+// Whoever takes a child's place goes on with its end of the offer; somebody
+// else's descriptor is none.
+func TestHandOver(t *testing.T) {
+	c, other := pair(t, Identity{})
+	variable, fd, err := (&Post{c.Conn}).HandOver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, value, _ := strings.Cut(variable, "=")
+	t.Setenv(name, value)
+	post := TakeOver()
+	if post == nil {
+		t.Fatal("nothing was handed over")
+	}
+	defer post.Close()
+	if _, there := os.LookupEnv(name); there || post.Send([]byte("x")) != nil {
+		t.Error("the variable stays, or nothing can be sent")
+	}
+	if got, _, err := other.Receive(make([]byte, 9)); err != nil || string(got) != "x" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for _, value := range []string{"", "0", "700", "x", strconv.Itoa(int(fd)) + " "} {
+		t.Setenv(name, value)
+		if TakeOver() != nil {
+			t.Errorf("%q is taken for an offer", value)
+		}
 	}
 }
 

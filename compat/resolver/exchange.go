@@ -1,11 +1,13 @@
 package resolver
 
 import (
+	"bytes"
 	"io"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/reqmail/reqmail/compat/socket"
@@ -14,6 +16,10 @@ import (
 
 // maxMessage is the size in bytes of the largest message (RFC 1035 4.2.2).
 const maxMessage = 65535
+
+// buffers keeps what an answer is read into: a program with many deliveries
+// asks all the time.
+var buffers = sync.Pool{New: func() any { return new([maxMessage]byte) }}
 
 // ask returns a server's answer that is worth reading.
 func (r *Resolver) ask(name string, kind dnsmessage.Type) ([]byte, error) {
@@ -123,13 +129,14 @@ func (r *Resolver) exchange(server netip.AddrPort, query []byte, id uint16) ([]b
 	if _, err := conn.Write(query); err != nil {
 		return nil, err
 	}
-	buf := make([]byte, maxMessage)
+	buf := buffers.Get().(*[maxMessage]byte)
+	defer buffers.Put(buf)
 	for {
-		n, err := conn.Read(buf)
+		n, err := conn.Read(buf[:])
 		if err != nil {
 			return nil, err
 		}
-		answer := buf[:n]
+		answer := bytes.Clone(buf[:n])
 		if !answers(answer, query, id) {
 			continue // late, or forged
 		}

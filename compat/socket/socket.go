@@ -38,6 +38,13 @@ func DialFrom(from netip.Addr, to netip.AddrPort, kind int, timeout time.Duratio
 	if err != nil {
 		return nil, &SocketError{err}
 	}
+	if kind == Stream {
+		// What is written goes out at once: whoever writes here has collected
+		// before. Nagle's algorithm would hold the rest of a message back
+		// until the other side has acknowledged its beginning, which that
+		// delays.
+		_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+	}
 	if from.IsValid() {
 		_, own := sockaddr(netip.AddrPortFrom(from, 0))
 		if err := syscall.Bind(fd, own); err != nil {

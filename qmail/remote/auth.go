@@ -32,7 +32,7 @@ func (x *exchange) authenticate() *result {
 			}
 		}
 	}
-	return &result{'Z', "Connected to " + x.partner + " but no supported AUTH method available.\n"}
+	return &result{'Z', "Connected to " + string(x.partner) + " but no supported AUTH method available.\n"}
 }
 
 // logIn names the mechanism and gives an answer to each challenge. What the

@@ -55,7 +55,7 @@ func TestBrokenWrites(t *testing.T) {
 		doubtful = "ZConnected to 192.0.2.1 but connection died. Possible duplicate! (#4.4.2)\n"
 		accepted = "K192.0.2.1 accepted message.\nRemote host said: 250 f\n"
 	)
-	short, long := "x\n", strings.Repeat("x\n", 1500)
+	short, long := "x\n", strings.Repeat("x\n", 3*blockSize/len("x\r\n")-100)
 	for _, test := range []struct {
 		name    string
 		message string
@@ -68,18 +68,15 @@ func TestBrokenWrites(t *testing.T) {
 		{"DATA", short, 3, "r\x00" + died},
 		{"a message that goes out with its dot", short, 4, "r\x00" + doubtful},
 		{"a message's first part", long, 4, "r\x00" + died},
-		{"a message's last part before that with the dot", long, 7, "r\x00" + died},
-		{"a message's last part", long, 8, "r\x00" + doubtful},
+		{"a message's last part before that with the dot", long, 5, "r\x00" + died},
+		{"a message's last part", long, 6, "r\x00" + doubtful},
 		{"QUIT", short, 5, "r\x00" + accepted}, // what was accepted is not sent again
 		{"nothing", short, 6, "r\x00" + accepted},
 	} {
 		conn := &fragile{Reader: strings.NewReader("220 a\r\n250 b\r\n250 c\r\n250 d\r\n354 e\r\n250 f\r\n"), writesLeft: test.writes}
 		d := &Delivery{Sender: "s@x", Recipients: []string{"r@y"}, Message: strings.NewReader(test.message)}
 		d.Config.Timeout = time.Minute
-		x := newExchange(d)
-		x.conn = conn
-		res := x.run()
-		if got := string(x.out) + string(res.letter) + res.text; got != test.want {
+		if got := outputOf(newExchange(d), conn); got != test.want {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 		if conn.reads != conn.readDeadlines || conn.writes != conn.writeDeadlines {

@@ -19,6 +19,10 @@ type Config struct {
 	STARTTLS       STARTTLS
 	SMTPUTF8       bool
 	Signs          bool // dkimkeys or dkimplesk is there
+
+	// For a process that stays.
+	Reuse    time.Duration // how long a connection is kept for the next message; 0: not at all
+	Together int           // recipients in one transaction, at most
 }
 
 // STARTTLS is what becomes of a host's offer of TLS.
@@ -49,9 +53,15 @@ var (
 
 // ReadConfig reads the control directory at path.
 func ReadConfig(path string) (*Config, error) {
+	c, _, err := readConfig(path)
+	return c, err
+}
+
+// readConfig returns the names of the files that it has looked at, too.
+func readConfig(path string) (*Config, []control.Name, error) {
 	d, err := control.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r := reader{dir: d}
 	c := &Config{
@@ -60,7 +70,8 @@ func ReadConfig(path string) (*Config, error) {
 		Routes:         r.pairs(control.SMTPRoutes),
 		AuthSenders:    r.pairs(control.AuthSenders),
 		SMTPUTF8:       r.number(control.SMTPUTF8) != 0,
-		Signs:          r.has(control.DKIMKeys) || r.has(control.DKIMPlesk),
+		Reuse:          time.Duration(max(r.number(control.ConnectionReuse), 0)) * time.Second,
+		Together:       r.number(control.TransactionRecipients),
 		Sources: Sources{
 			SenderIPs:      r.pairs(control.SenderIPs),
 			DomainBindings: r.pairs(control.DomainBindings),
@@ -70,6 +81,8 @@ func ReadConfig(path string) (*Config, error) {
 			OutgoingIP:     r.list(control.OutgoingIP),
 		},
 	}
+	keys, plesk := r.has(control.DKIMKeys), r.has(control.DKIMPlesk)
+	c.Signs = keys || plesk
 	var named, known bool
 	c.HeloHost, named = r.line(control.HeloHost)
 	word, _ := r.line(control.TLSRemote)
@@ -79,19 +92,20 @@ func ReadConfig(path string) (*Config, error) {
 	}
 	switch {
 	case r.err != nil:
-		return nil, r.err
+		return nil, nil, r.err
 	case !named:
-		return nil, errNoName
+		return nil, nil, errNoName
 	case !known:
-		return nil, errWord
+		return nil, nil, errWord
 	}
-	return c, nil
+	return c, append(r.names, control.Me), nil
 }
 
-// reader reads control files and remembers the first error.
+// reader reads control files and remembers their names and the first error.
 type reader struct {
-	dir *control.Dir
-	err error
+	dir   *control.Dir
+	names []control.Name
+	err   error
 }
 
 func (r *reader) failed(err error) {
@@ -101,24 +115,28 @@ func (r *reader) failed(err error) {
 }
 
 func (r *reader) line(name control.Name) (string, bool) {
+	r.names = append(r.names, name)
 	line, ok, err := r.dir.Line(name)
 	r.failed(err)
 	return line, ok
 }
 
 func (r *reader) has(name control.Name) bool {
+	r.names = append(r.names, name)
 	_, ok, err := r.dir.Raw(name)
 	r.failed(err)
 	return ok
 }
 
 func (r *reader) number(name control.Name) int {
+	r.names = append(r.names, name)
 	n, err := r.dir.Int(name)
 	r.failed(err)
 	return n
 }
 
 func (r *reader) list(name control.Name) []string {
+	r.names = append(r.names, name)
 	list, _, err := r.dir.List(name)
 	r.failed(err)
 	return list

@@ -2,8 +2,10 @@ package remote
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
+	"sync"
 )
 
 // Errors of encode other than the writer's.
@@ -39,13 +41,12 @@ func Received(out io.Writer, message io.Reader) error {
 }
 
 func (e *encoder) copy(message io.Reader) error {
-	buf := make([]byte, 16<<10)
+	block := blocks.Get().(*[blockSize]byte)
+	defer blocks.Put(block)
 	for {
-		n, err := message.Read(buf)
-		for _, c := range buf[:n] {
-			if err := e.put(c); err != nil {
-				return err
-			}
+		n, err := message.Read(block[:])
+		if err := e.write(block[:n]); err != nil {
+			return err
 		}
 		if err == io.EOF {
 			return e.end()
@@ -54,6 +55,43 @@ func (e *encoder) copy(message io.Reader) error {
 			return errMessage
 		}
 	}
+}
+
+// blockSize is how much of a message is read and written at a time.
+const blockSize = 32 << 10
+
+// blocks keeps what is needed only while a message is under way.
+var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
+
+// write writes what stands between the ends of lines in one piece.
+func (e *encoder) write(p []byte) error {
+	lf, cr := -1, -1 // the next ones
+	for at := 0; at < len(p); {
+		lf, cr = next(p, at, lf, '\n'), next(p, at, cr, '\r')
+		end := min(lf, cr)
+		if end == at || e.sawCR {
+			end = at + 1
+			if err := e.put(p[at]); err != nil {
+				return err
+			}
+		} else if err := e.plain(p[at:end]); err != nil {
+			return err
+		}
+		at = end
+	}
+	return nil
+}
+
+// next returns where the next c is, from at on, or the end; found is what it
+// returned before.
+func next(p []byte, at, found int, c byte) int {
+	if found >= at {
+		return found
+	}
+	if i := bytes.IndexByte(p[at:], c); i >= 0 {
+		return at + i
+	}
+	return len(p)
 }
 
 // encoder is the state between two bytes.
@@ -80,13 +118,20 @@ func (e *encoder) put(c byte) error {
 	case c == '\r' && !afterCR:
 		e.sawCR = true
 		return nil
-	case c == '.' && e.stuff && !(e.received && e.atStart):
+	}
+	return e.plain([]byte{c})
+}
+
+// plain writes bytes that end no line: no line feeds, and a CR only by itself.
+func (e *encoder) plain(p []byte) error {
+	if p[0] == '.' && e.stuff && !(e.received && e.atStart) {
 		if err := e.out.WriteByte('.'); err != nil {
 			return err
 		}
 	}
-	e.atStart, e.stuff = false, c == '\r'
-	return e.out.WriteByte(c)
+	e.atStart, e.stuff = false, p[0] == '\r'
+	_, err := e.out.Write(p)
+	return err
 }
 
 func (e *encoder) newline() error {

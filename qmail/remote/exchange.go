@@ -5,20 +5,51 @@ import (
 	"io"
 	"net/netip"
 	"os"
+
+	"github.com/reqmail/reqmail/compat/errand"
 )
 
 // exchange is a delivery's conversation with one host.
 type exchange struct {
 	*Delivery
-	*report
-	source source
-	target target
+	*link
+	partner
+	recipients []*recipient
+	source     source
+	target     target
+	security   security
+	fields     []byte // put in front of the message
 
-	conn     Connection // below TLS, if there is any
-	closers  []io.Closer
-	s        *Session
-	security security
-	fields   []byte // put in front of the message
+	// For a process that stays.
+	staying  bool
+	reused   bool                // the connection has served before
+	assemble func() []*recipient // says, at the last moment, who is to get the message
+	rest     []*recipient        // they must go in another transaction
+	watch    *watch
+}
+
+// link is a connection, as far as it has been set up: greeted, made secure,
+// logged in.
+type link struct {
+	conn    Connection // below TLS, if there is any
+	closers []io.Closer
+	s       *Session
+	secure  bool // TLS was achieved
+	served  int  // messages
+}
+
+// pipelining reports whether the host takes many commands at a time.
+func (l *link) pipelining() bool {
+	_, ok := l.s.Extension("PIPELINING")
+	return ok
+}
+
+// host returns the target's name, or its address where that is all.
+func (x *exchange) host() string {
+	if x.target.name != "" {
+		return x.target.name
+	}
+	return x.target.addr.String()
 }
 
 // connect connects to the target.
@@ -32,16 +63,25 @@ func (x *exchange) connect() error {
 
 // use makes a connection the conversation's.
 func (x *exchange) use(conn *os.File) {
-	x.conn = conn
-	x.closers = append(x.closers, conn)
+	x.link = &link{conn: conn, closers: []io.Closer{conn}}
 }
 
 // run delivers over a connection that has just been made. What goes wrong
 // behind the host's final word is passed over: it is no reason to send again
 // what the host took, nor to doubt what it refused.
 func (x *exchange) run() *result {
-	defer x.close()
-	x.partner = x.target.addr.String()
+	res := x.setUp()
+	if res == nil {
+		res = x.transact()
+	}
+	x.leave()
+	return res
+}
+
+// setUp takes a new connection to where the first message may follow. Like
+// what follows it, it returns a result if the delivery ends here.
+func (x *exchange) setUp() *result {
+	x.partner = partner(x.target.addr.String())
 	res := x.choose()
 	if res == nil {
 		res = x.open()
@@ -50,45 +90,47 @@ func (x *exchange) run() *result {
 		res = x.becomeSecure()
 	}
 	if res == nil {
-		res = x.transact()
+		res = x.identify()
 	}
-	x.quit()
 	return res
 }
 
 // resume goes on where the first binary handed its connection over: the host
 // has offered STARTTLS.
 func (x *exchange) resume() *result {
-	defer x.close()
-	x.partner = x.target.addr.String()
+	x.partner = partner(x.target.addr.String())
 	x.s = NewSession(x.conn, x.Config.Timeout)
 	res := x.choose()
 	if res == nil {
 		res = x.startTLS()
 	}
 	if res == nil {
+		res = x.identify()
+	}
+	if res == nil {
 		res = x.transact()
 	}
-	x.quit()
+	x.leave()
 	return res
 }
 
-func (x *exchange) quit() {
-	if x.s != nil {
-		_ = x.s.Quit()
+// leave takes leave of the host, if it still listens, and ends the connection.
+func (l *link) leave() {
+	if l.s != nil {
+		_ = l.s.Quit()
 	}
+	l.close()
 }
 
 // close closes what was opened, the latest first.
-func (x *exchange) close() {
-	for i := len(x.closers) - 1; i >= 0; i-- {
-		_ = x.closers[i].Close()
+func (l *link) close() {
+	for i := len(l.closers) - 1; i >= 0; i-- {
+		_ = l.closers[i].Close()
 	}
-	x.closers = nil
+	l.closers = nil
 }
 
-// open begins the conversation, as far as the host's extensions. Like what
-// follows it, it returns a result if the delivery ends here.
+// open begins the conversation, as far as the host's extensions.
 func (x *exchange) open() *result {
 	before := "Connected to "
 	if x.security.fromFirstByte {
@@ -120,12 +162,18 @@ func (x *exchange) hello() *result {
 	return nil
 }
 
+// identify logs in, where the relay wants to know who sends.
+func (x *exchange) identify() *result {
+	if x.target.login.User == "" {
+		return nil
+	}
+	return x.authenticate()
+}
+
 // transact hands over the message.
 func (x *exchange) transact() *result {
-	if x.target.login.User != "" {
-		if res := x.authenticate(); res != nil {
-			return res
-		}
+	if x.assemble != nil {
+		x.recipients = x.assemble()
 	}
 	parameters, res := x.parameters()
 	if res == nil {
@@ -141,8 +189,8 @@ func (x *exchange) transact() *result {
 // one, or many at a time where the host takes that.
 func (x *exchange) envelope(parameters string) *result {
 	commands := []string{"MAIL FROM:<" + path(x.Sender) + ">" + parameters}
-	for _, recipient := range x.Recipients {
-		commands = append(commands, "RCPT TO:<"+path(recipient)+">")
+	for _, r := range x.recipients {
+		commands = append(commands, "RCPT TO:<"+path(r.address)+">")
 	}
 	f := &flight{s: x.s, commands: append(commands, "DATA")}
 	res := x.answers(f)
@@ -156,6 +204,9 @@ func (x *exchange) envelope(parameters string) *result {
 
 func (x *exchange) answers(f *flight) *result {
 	reply, err := f.next()
+	if x.reused && (err != nil || reply.refusal() != 0) {
+		return resStale
+	}
 	if err != nil {
 		return x.died()
 	}
@@ -163,12 +214,16 @@ func (x *exchange) answers(f *flight) *result {
 		return x.said(letter, "Connected to ", " but sender was rejected", reply)
 	}
 	anybody := false
-	for range x.Recipients {
+	for _, r := range x.recipients {
 		reply, err := f.next()
 		if err != nil {
 			return x.died()
 		}
-		anybody = x.recipient(reply) || anybody
+		if x.staying && anybody && reply.tooMany() {
+			x.rest = append(x.rest, r)
+			continue
+		}
+		anybody = r.answered(x.partner, reply) || anybody
 	}
 	if !anybody {
 		return x.givingUp()
@@ -185,7 +240,8 @@ func (x *exchange) answers(f *flight) *result {
 
 // text sends the message.
 func (x *exchange) text() *result {
-	switch err := x.s.Text(io.MultiReader(bytes.NewReader(x.fields), x.Message)); err {
+	x.watch.enter(errand.Sending, "", 0)
+	switch err := x.s.Text(io.MultiReader(bytes.NewReader(x.fields), x.watch.reading(x.Message))); err {
 	case nil:
 	case errPartialLine:
 		return resPartialLine
@@ -194,6 +250,7 @@ func (x *exchange) text() *result {
 	default:
 		return x.died()
 	}
+	x.watch.enter(errand.Finish, "", 0)
 	reply, err := x.s.Dot()
 	if err != nil {
 		return x.doubtful()

@@ -8,10 +8,9 @@ import (
 
 // Deliver delivers as Run does, and returns the output.
 func (d *Delivery) Deliver() string {
-	var r report
-	res := d.deliver(&r)
+	r, res := d.deliver()
 	r.chunk(res.letter, res.text)
-	return string(r.out)
+	return string(r)
 }
 
 // Zone is a name server's knowledge.

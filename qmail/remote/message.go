@@ -23,7 +23,7 @@ func (x *exchange) parameters() (string, *result) {
 	if !size && !eightBit && !x.Config.SMTPUTF8 {
 		return out, nil
 	}
-	var c content
+	c := content{wantsHeader: x.Config.SMTPUTF8}
 	known, rewound := x.fromStart(func(message io.ReadSeeker) { c.scan(message) })
 	switch {
 	case !rewound:
@@ -65,6 +65,8 @@ type content struct {
 	size     int64 // on the wire, at most
 	eightBit bool
 	unicode  bool // its header has UTF-8 beyond ASCII (RFC 6532)
+
+	wantsHeader bool // unicode is asked for
 }
 
 // maxHeader is how much of a header is searched for UTF-8.
@@ -74,13 +76,14 @@ const maxHeader = 64 << 10
 // it will fail as well.
 func (c *content) scan(message io.Reader) {
 	var header []byte
-	buf := make([]byte, 16<<10)
+	block := blocks.Get().(*[blockSize]byte)
+	defer blocks.Put(block)
 	for {
-		n, err := message.Read(buf)
-		part := buf[:n]
+		n, err := message.Read(block[:])
+		part := block[:n]
 		c.size += int64(n + bytes.Count(part, []byte("\n")) + bytes.Count(part, []byte("\r")))
 		c.eightBit = c.eightBit || !ascii(part)
-		if len(header) < maxHeader {
+		if c.wantsHeader && len(header) < maxHeader {
 			header = append(header, part...)
 		}
 		if err != nil {
@@ -95,16 +98,23 @@ func (c *content) scan(message io.Reader) {
 	c.unicode = !ascii(header) && utf8.Valid(header)
 }
 
-func (d *Delivery) unicodeAddresses() bool {
-	unicode := !ascii(d.Sender)
-	for _, recipient := range d.Recipients {
-		unicode = unicode || !ascii(recipient)
+func (x *exchange) unicodeAddresses() bool {
+	unicode := !ascii(x.Sender)
+	for _, r := range x.recipients {
+		unicode = unicode || !ascii(r.address)
 	}
 	return unicode
 }
 
 // ascii reports whether all bytes are below 128.
 func ascii[T string | []byte](text T) bool {
+	for len(text) >= 8 {
+		// Eight at a time: whole messages are looked through.
+		if (text[0] | text[1] | text[2] | text[3] | text[4] | text[5] | text[6] | text[7]) >= utf8.RuneSelf {
+			return false
+		}
+		text = text[8:]
+	}
 	for i := range len(text) {
 		if text[i] >= utf8.RuneSelf {
 			return false

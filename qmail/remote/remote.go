@@ -18,6 +18,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -41,29 +42,30 @@ type Delivery struct {
 	Home      string // qmail home directory
 	Resolver  *resolver.Resolver
 	Libraries *Libraries // nil in the first binary
+
+	dead *sync.Mutex // held while the table of dead hosts is waited for; nil: nobody else is here
 }
 
 // Run delivers and writes qmail-remote's output (see report). args are the
 // operands, home is the qmail home directory, libraries is nil in the first
 // binary.
 func Run(args []string, home string, message io.Reader, out io.Writer, libraries *Libraries) {
-	var r report
-	res := run(&r, args, home, message, libraries)
+	r, res := run(args, home, message, libraries)
 	r.chunk(res.letter, res.text)
 	// Nobody left to read is nobody left to tell.
-	_, _ = out.Write(r.out)
+	_, _ = out.Write(r)
 }
 
-func run(r *report, args []string, home string, message io.Reader, libraries *Libraries) *result {
+func run(args []string, home string, message io.Reader, libraries *Libraries) (report, *result) {
 	if len(args) < 3 {
-		return resUsage
+		return nil, resUsage
 	}
 	if syscall.Chdir(home) != nil {
-		return resHome
+		return nil, resHome
 	}
 	config, err := ReadConfig(home + "/control")
 	if err != nil {
-		return resControls
+		return nil, resControls
 	}
 	d := &Delivery{
 		Host:       args[0],
@@ -75,32 +77,47 @@ func run(r *report, args []string, home string, message io.Reader, libraries *Li
 		Resolver:   resolver.System(),
 		Libraries:  libraries,
 	}
-	if libraries == nil && d.needsLibraries() && ext.Available(home) {
+	if d.lacksLibraries() {
 		// Where that fails the delivery says what it lacks.
 		_ = ext.Become(home, Role)
 	}
-	if libraries == nil && config.Signs {
-		return resNoSigner
-	}
-	return d.deliver(r)
+	return d.deliver()
+}
+
+// lacksLibraries reports whether the delivery needs the second binary from its
+// start, and can have it.
+func (d *Delivery) lacksLibraries() bool {
+	return d.Libraries == nil && d.needsLibraries() && ext.Available(d.Home)
 }
 
 // deliver finds the hosts and talks to the first that can be reached. What
 // that says counts, whatever it is.
-func (d *Delivery) deliver(r *report) *result {
-	source, res := d.Config.source(d.Sender, d.Host)
-	if res != nil {
+func (d *Delivery) deliver() (report, *result) {
+	x := &exchange{Delivery: d}
+	for _, address := range d.Recipients {
+		x.recipients = append(x.recipients, &recipient{address: address})
+	}
+	res := x.deliver()
+	var r report
+	for _, recipient := range x.recipients {
+		recipient.report(&r)
+	}
+	return r, res
+}
+
+func (x *exchange) deliver() *result {
+	var res *result
+	if x.source, res = x.prepare(); res != nil {
 		return res
 	}
-	x := &exchange{Delivery: d, report: r, source: source}
-	if d.Libraries != nil && x.takeOver() {
+	if x.Libraries != nil && x.takeOver() {
 		return x.resume()
 	}
 	own, err := socket.ThisHost()
 	if err != nil {
 		return resResources
 	}
-	targets, res := d.targets(own)
+	targets, res := x.targets(own)
 	if res != nil {
 		return res
 	}
@@ -116,23 +133,41 @@ func (d *Delivery) deliver(r *report) *result {
 	return resNoConnection
 }
 
+// prepare finds out who this host is for the delivery.
+func (d *Delivery) prepare() (source, *result) {
+	if d.Libraries == nil && d.Config.Signs {
+		return source{}, resNoSigner
+	}
+	return d.Config.source(d.Sender, d.Host)
+}
+
 // dial connects to one address unless it timed out lately, and remembers how
 // that went.
 func (d *Delivery) dial(from netip.Addr, to netip.AddrPort) (*os.File, error) {
 	queue, ip := d.Home+"/queue", to.Addr().AsSlice()
-	skip, known := tcpto.Skip(queue, ip, time.Now().Unix(), os.Getpid())
+	var skip, known bool
+	d.deadHosts(func() { skip, known = tcpto.Skip(queue, ip, time.Now().Unix(), os.Getpid()) })
 	if skip {
 		return nil, syscall.ETIMEDOUT
 	}
 	conn, err := socket.DialFrom(from, to, socket.Stream, d.Config.ConnectTimeout)
 	switch {
 	case err == syscall.ETIMEDOUT:
-		tcpto.Timeout(queue, ip, time.Now().Unix())
+		d.deadHosts(func() { tcpto.Timeout(queue, ip, time.Now().Unix()) })
 	case known && !outOfResources(err) && err != syscall.EADDRNOTAVAIL:
 		// One that refuses is alive as well.
-		tcpto.Success(queue, ip)
+		d.deadHosts(func() { tcpto.Success(queue, ip) })
 	}
 	return conn, err
+}
+
+// deadHosts has a look at the table of dead hosts, whose lock others may hold.
+func (d *Delivery) deadHosts(look func()) {
+	if d.dead != nil {
+		d.dead.Lock()
+		defer d.dead.Unlock()
+	}
+	look()
 }
 
 func outOfResources(err error) bool {

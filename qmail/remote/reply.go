@@ -26,6 +26,10 @@ func (r Reply) refusal() byte {
 	return 0
 }
 
+// tooMany reports whether a host may mean that there are too many recipients
+// in the transaction (RFC 5321 4.5.3.1.10).
+func (r Reply) tooMany() bool { return r.Code == 452 || r.Code == 552 }
+
 // readReply reads a reply of one or more lines (RFC 5321 4.2.1). It is as
 // forgiving as qmail: the fourth byte alone of each line, whatever the three
 // before it are, says whether another line follows.

@@ -4,33 +4,41 @@ import "github.com/reqmail/reqmail/control"
 
 // report is qmail-remote's output: for each recipient, if the conversation
 // comes that far, a chunk that begins with r, h or s, then one for the message
-// that begins with K, Z or D. A NUL ends each. It is kept until it is whole.
-type report struct {
-	partner string // the host's address, once there is one
-	out     []byte
+// that begins with K, Z or D. A NUL ends each.
+type report []byte
+
+func (r *report) chunk(letter byte, text string) {
+	*r = append(append(append(*r, letter), text...), 0)
 }
 
-func (r *report) chunk(letter byte, texts ...string) {
-	r.out = append(r.out, letter)
-	for _, t := range texts {
-		r.out = append(r.out, t...)
-	}
-	r.out = append(r.out, 0)
+// recipient is one of a message's, and what the host said about him.
+type recipient struct {
+	address string
+	letter  byte   // r, h or s; 0 while the host has not said anything
+	text    string // behind it
+
+	job *job // of a process that stays
 }
 
-// recipient tells what the host said to a recipient, and returns whether it
-// takes mail for him.
-func (r *report) recipient(reply Reply) (taken bool) {
-	letter := byte('s')
+// answered notes the host's answer, and returns whether it takes mail for him.
+func (r *recipient) answered(p partner, reply Reply) (taken bool) {
 	switch reply.refusal() {
 	case 0:
-		r.chunk('r')
+		r.letter, r.text = 'r', ""
 		return true
 	case 'D':
-		letter = 'h'
+		r.letter = 'h'
+	default:
+		r.letter = 's'
 	}
-	r.chunk(letter, r.partner, " does not like recipient.\nRemote host said: ", reply.Text)
+	r.text = string(p) + " does not like recipient.\nRemote host said: " + reply.Text
 	return false
+}
+
+func (r *recipient) report(to *report) {
+	if r.letter != 0 {
+		to.chunk(r.letter, r.text)
+	}
 }
 
 // result is a final word on the message: a letter K, Z or D and a text.
@@ -72,28 +80,31 @@ func noHost(name string) *result {
 	return &result{'D', "Sorry, I couldn't find any host named " + string(safe) + ". (#5.1.2)\n"}
 }
 
+// partner is the address of the host that was reached, for texts.
+type partner string
+
 // died is the result of a connection that broke or fell silent.
-func (r *report) died() *result {
-	return &result{'Z', "Connected to " + r.partner + " but connection died. (#4.4.2)\n"}
+func (p partner) died() *result {
+	return &result{'Z', "Connected to " + string(p) + " but connection died. (#4.4.2)\n"}
 }
 
 // doubtful is the result of one that did so while the message was the host's
 // already, or not yet.
-func (r *report) doubtful() *result {
-	return &result{'Z', "Connected to " + r.partner + " but connection died. Possible duplicate! (#4.4.2)\n"}
+func (p partner) doubtful() *result {
+	return &result{'Z', "Connected to " + string(p) + " but connection died. Possible duplicate! (#4.4.2)\n"}
 }
 
 // said is a result with the host's own words.
-func (r *report) said(letter byte, before, after string, reply Reply) *result {
-	return &result{letter, before + r.partner + after + ".\nRemote host said: " + reply.Text}
+func (p partner) said(letter byte, before, after string, reply Reply) *result {
+	return &result{letter, before + string(p) + after + ".\nRemote host said: " + reply.Text}
 }
 
 // noUnicode is the result where an address is beyond the host.
-func (r *report) noUnicode() *result {
-	return &result{'D', "Connected to " + r.partner + " but server does not support internationalized email addresses.\n"}
+func (p partner) noUnicode() *result {
+	return &result{'D', "Connected to " + string(p) + " but server does not support internationalized email addresses.\n"}
 }
 
 // givingUp is the result where nobody is left to send the message to.
-func (r *report) givingUp() *result {
-	return &result{'D', "Giving up on " + r.partner + ".\n"}
+func (p partner) givingUp() *result {
+	return &result{'D', "Giving up on " + string(p) + ".\n"}
 }

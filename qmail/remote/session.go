@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/reqmail/reqmail/compat/address"
@@ -23,26 +24,27 @@ type Connection interface {
 //
 // An error says that the connection broke or fell silent: the session is over.
 type Session struct {
+	conn       timedConn
 	in         *bufio.Reader
 	out        *bufio.Writer
+	commands   *bufio.Writer // out, but while a message is sent
 	over       bool
 	extensions map[string]string // by keyword, in capitals
 }
 
-// outSize is how many bytes are collected before they are written, as many as
-// in qmail. It can be seen from outside: by it, a host knows how much of a
-// message before qmail-remote finds that it cannot go on, and a connection
-// that breaks breaks before or behind the last dot.
-const outSize = 1024
+// Sizes of what is collected of replies and commands. Messages have blocks of
+// their own.
+const (
+	inSize  = 4096
+	outSize = 1024
+)
 
 // NewSession begins a session. Every single read and write must end within
 // timeout.
 func NewSession(conn Connection, timeout time.Duration) *Session {
 	timed := timedConn{conn, timeout}
-	return &Session{
-		in:  bufio.NewReaderSize(timed, 4096),
-		out: bufio.NewWriterSize(timed, outSize),
-	}
+	out := bufio.NewWriterSize(timed, outSize)
+	return &Session{conn: timed, in: bufio.NewReaderSize(timed, inSize), out: out, commands: out}
 }
 
 // timedConn gives every single read and write its own deadline.
@@ -118,14 +120,30 @@ func (s *Session) unread() bool { return s.in.Buffered() > 0 }
 // errPartialLine and errMessage are the message's. They end the session all
 // the same: it has no other way to take back what was sent.
 func (s *Session) Text(message io.Reader) error {
+	s.out = writers.Get().(*bufio.Writer)
+	s.out.Reset(s.conn)
 	err := encode(s.out, message)
 	s.over = s.over || err != nil
 	return err
 }
 
+// writers keeps what collects blocks of messages.
+var writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, blockSize) }}
+
 // Dot ends the message. If there is no reply, the host may have taken it or
 // not.
-func (s *Session) Dot() (Reply, error) { return s.command(".", "", "") }
+func (s *Session) Dot() (Reply, error) {
+	err := s.send(".", "", "")
+	if s.out != s.commands {
+		s.out.Reset(nil)
+		writers.Put(s.out)
+		s.out = s.commands
+	}
+	if err != nil {
+		return Reply{}, err
+	}
+	return s.reply()
+}
 
 // Quit takes leave, without waiting for an answer, of a session that is not
 // over yet.

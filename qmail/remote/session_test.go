@@ -38,23 +38,38 @@ func converseWith(t *testing.T, d *Delivery, s script, message string, recipient
 	}
 	d.Sender, d.Recipients, d.Message = "s@x.example", recipients, strings.NewReader(message)
 	x := newExchange(d)
-	x.conn = client
 	timeout := time.Minute
 	if slices.Contains(s, "silence") {
 		timeout = 20 * time.Millisecond
 	}
 	d.Config.Timeout = timeout
-	res := x.run()
+	output = outputOf(x, client)
 	client.Close()
-	return string(x.out) + string(res.letter) + res.text, <-got
+	return output, <-got
+}
+
+// outputOf delivers over a connection, and returns the output but for its
+// last byte.
+func outputOf(x *exchange, conn Connection) string {
+	x.link = &link{conn: conn}
+	res := x.run()
+	var r report
+	for _, recipient := range x.recipients {
+		recipient.report(&r)
+	}
+	return string(r) + string(res.letter) + res.text
 }
 
 // newExchange begins a delivery to 192.0.2.1, whose name is unknown.
 func newExchange(d *Delivery) *exchange {
-	return &exchange{
-		Delivery: d, report: &report{}, source: source{helo: "me.example"},
+	x := &exchange{
+		Delivery: d, link: &link{}, source: source{helo: "me.example"},
 		target: target{addr: netip.MustParseAddr("192.0.2.1"), port: smtpPort},
 	}
+	for _, address := range d.Recipients {
+		x.recipients = append(x.recipients, &recipient{address: address})
+	}
+	return x
 }
 
 func serve(listener net.Listener, s script) string {

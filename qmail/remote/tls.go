@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/reqmail/reqmail/compat/errand"
 	"github.com/reqmail/reqmail/compat/ext"
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/socket"
@@ -86,7 +87,10 @@ func (x *exchange) becomeSecure() *result {
 	switch {
 	case offered && x.Libraries != nil && x.Libraries.TLS != nil:
 		return x.startTLS()
-	case offered && x.Libraries == nil:
+	case offered && x.Libraries == nil && x.staying && ext.Available(x.Home):
+		// The binary was not there when the process began.
+		return resDeclined
+	case offered && x.Libraries == nil && !x.staying:
 		// Where this fails the host has heard nothing of it.
 		x.handOver()
 	}
@@ -175,6 +179,7 @@ func (x *exchange) beginTLS() *TLSFailure {
 	if x.s != nil && x.s.unread() {
 		return &TLSFailure{Text: "TLS connect failed: host spoke out of turn"}
 	}
+	x.watch.enter(errand.TLS, "", 0)
 	conn, failure := x.Libraries.TLS(x.conn, TLSOptions{
 		Name: x.target.name, Authorities: x.security.mustFrom, Timeout: x.Config.Timeout,
 	})
@@ -185,7 +190,7 @@ func (x *exchange) beginTLS() *TLSFailure {
 		return failure
 	}
 	x.closers = append(x.closers, conn)
-	x.s = NewSession(conn, x.Config.Timeout)
+	x.s, x.secure = NewSession(conn, x.Config.Timeout), true
 	return nil
 }
 
@@ -211,5 +216,5 @@ func (x *exchange) insecure(failure *TLSFailure) *result {
 	if failure.Connected {
 		to = "; connected to "
 	}
-	return &result{'Z', failure.Text + to + x.partner + ".\n"}
+	return &result{'Z', failure.Text + to + string(x.partner) + ".\n"}
 }

@@ -1,9 +1,11 @@
-// Package rspawn is what qmail-rspawn adds to a spawner: it runs qmail-remote
-// and makes one report of its output. It must not know SMTP.
+// Package rspawn is what qmail-rspawn adds to a spawner: it runs qmail-remote,
+// or hands deliveries to one that stays (package resident), and makes one
+// report of the output. It must not know SMTP.
 package rspawn
 
 import (
 	"bytes"
+	"io"
 
 	"github.com/reqmail/reqmail/compat/child"
 	"github.com/reqmail/reqmail/compat/errno"
@@ -23,13 +25,16 @@ const (
 
 // Remote runs deliveries to remote recipients.
 type Remote struct {
-	Program string // QMAILREMOTE, or qmail-remote; found by PATH
-	Reaper  *child.Reaper
+	Program   string // QMAILREMOTE, or qmail-remote; found by PATH
+	Reaper    *child.Reaper
+	Residents bool // a program of ours may stay for more deliveries
+
+	crew crew
 }
 
 var _ spawn.Worker = (*Remote)(nil)
 
-// Run runs qmail-remote for one recipient.
+// Run has one of the programs that stay deliver to one recipient, or runs one.
 func (r *Remote) Run(d spawn.Delivery) spawn.End {
 	cmd := child.Command{
 		Path:  r.Program,
@@ -37,14 +42,30 @@ func (r *Remote) Run(d spawn.Delivery) spawn.End {
 		Args:  []string{r.Program, d.Domain, d.Sender, d.Recipient},
 		Files: []fdio.FD{d.Message, d.Output, d.Output},
 	}
-	pid, err := cmd.Start()
-	switch {
-	case err == nil:
-	case errno.Temporary(err):
-		return spawn.End{Code: exitSoft}
-	default:
-		return spawn.End{Code: exitHard}
+	if r.Residents {
+		if end, ok := r.runResident(d, cmd); ok {
+			return end
+		}
+		// Whoever has declined may have read some of the message.
+		if _, err := d.Message.Seek(0, io.SeekStart); err != nil {
+			return spawn.End{Code: exitSoft}
+		}
 	}
+	pid, err := cmd.Start()
+	if err != nil {
+		return notRun(err)
+	}
+	return r.wait(pid)
+}
+
+func notRun(err error) spawn.End {
+	if errno.Temporary(err) {
+		return spawn.End{Code: exitSoft}
+	}
+	return spawn.End{Code: exitHard}
+}
+
+func (r *Remote) wait(pid int) spawn.End {
 	status := r.Reaper.Wait(pid)
 	if status.Signaled() {
 		return spawn.End{Crashed: true}
