@@ -194,7 +194,7 @@ func (x *exchange) envelope(parameters string) *result {
 	}
 	f := &flight{s: x.s, commands: append(commands, "DATA")}
 	res := x.answers(f)
-	if res != nil {
+	if res != nil && res != resStale {
 		// Answers that are under way are awaited, so that the host is left
 		// in good order.
 		f.land()

@@ -59,11 +59,8 @@ type job struct {
 // name one recipient, are its first delivery, and others come by the post. It
 // returns when they have ended and nobody sends more.
 func Stay(post *resident.Post, args []string, home string, message, out fdio.FD, libraries *Libraries) {
-	p := &depot{
-		post: post, home: home, libraries: libraries, firstOut: out,
-		config: configCache{path: home + "/control"}, idle: idle{links: map[terms][]*kept{}},
-		jobs: map[*job]struct{}{}, gathering: map[occasion]*party{}, flights: map[occasion]*party{},
-	}
+	p := newDepot(post, home, libraries)
+	p.firstOut = out
 	first, ok := p.first(args, message)
 	if !ok {
 		post.Close()
@@ -72,8 +69,14 @@ func Stay(post *resident.Post, args []string, home string, message, out fdio.FD,
 	}
 	p.start(first)
 	p.serve()
-	p.running.Wait()
-	p.idle.close()
+}
+
+func newDepot(post *resident.Post, home string, libraries *Libraries) *depot {
+	return &depot{
+		post: post, home: home, libraries: libraries,
+		config: configCache{path: home + "/control"}, idle: idle{links: map[terms][]*kept{}},
+		jobs: map[*job]struct{}{}, gathering: map[occasion]*party{}, flights: map[occasion]*party{},
+	}
 }
 
 // first makes the first job, if the process can stay.
@@ -107,8 +110,10 @@ func (p *depot) become() {
 	copied.Close()
 }
 
-// serve takes jobs until nobody sends any.
+// serve takes jobs until nobody sends any, and returns when all have ended.
 func (p *depot) serve() {
+	defer p.idle.close()
+	defer p.running.Wait()
 	buf := make([]byte, resident.MaxDatagram)
 	for {
 		data, files, err := p.post.Receive(buf)
@@ -237,7 +242,7 @@ func (p *depot) reach(x *exchange, config *Config, targets []target) *result {
 				p.part(x, t, res)
 				return res
 			}
-			x.leave()
+			x.close() // whatever it may still be saying
 		}
 		x.watch.enter(errand.Connect, x.host(), 0)
 		err := x.connect()
