@@ -14,12 +14,12 @@ import (
 
 // Limits on qmail-remotes that stay.
 const (
-	mostJobs  = 250                    // of one at a time: so many are lost if it crashes
-	idleTime  = 10 * time.Second       // without a job
-	lifetime  = 10 * time.Minute       // of one that always has some
-	greetTime = time.Second            // that other deliveries wait for a new one
-	offerTime = 5 * time.Second        // that a program has to greet
-	foreign   = time.Minute            // that nothing is offered to one that did not
+	mostJobs  = 250              // of one at a time: so many are lost if it crashes
+	idleTime  = 10 * time.Second // without a job
+	lifetime  = 10 * time.Minute // of one that always has some
+	greetTime = time.Second      // that other deliveries wait for a new one
+	offerTime = 5 * time.Second  // that a program has to greet
+	foreign   = time.Minute      // that nothing is offered to one that did not
 )
 
 // Residents reports whether control/residentchildren of a qmail home lets
