@@ -78,15 +78,6 @@ const (
 	Progress Kind = 'P' // how far it has come
 )
 
-// Phases of a delivery, in compat/steer's words.
-const (
-	Lookup  = "lookup"
-	Connect = "connect"
-	TLS     = "tls"
-	Sending = "sending"
-	Finish  = "finish"
-)
-
 // Answer is about a job.
 type Answer struct {
 	Number uint32
@@ -97,7 +88,7 @@ type Answer struct {
 
 // News is how far a delivery has come.
 type News struct {
-	Phase       string // one of the phases
+	Phase       string // one of compat/wire's
 	Host        string // where known
 	Sent, Total int64  // bytes, where known
 }

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"os"
 
-	"github.com/reqmail/reqmail/compat/errand"
+	"github.com/reqmail/reqmail/compat/wire"
 )
 
 // exchange is a delivery's conversation with one host.
@@ -240,7 +240,7 @@ func (x *exchange) answers(f *flight) *result {
 
 // text sends the message.
 func (x *exchange) text() *result {
-	x.watch.enter(errand.Sending, "", 0)
+	x.watch.enter(wire.PhaseSending, "", 0)
 	switch err := x.s.Text(io.MultiReader(bytes.NewReader(x.fields), x.watch.reading(x.Message))); err {
 	case nil:
 	case errPartialLine:
@@ -250,7 +250,7 @@ func (x *exchange) text() *result {
 	default:
 		return x.died()
 	}
-	x.watch.enter(errand.Finish, "", 0)
+	x.watch.enter(wire.PhaseFinish, "", 0)
 	reply, err := x.s.Dot()
 	if err != nil {
 		return x.doubtful()

@@ -12,6 +12,7 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/resident"
 	"github.com/reqmail/reqmail/compat/resolver"
+	"github.com/reqmail/reqmail/compat/wire"
 )
 
 // Results that are not for the report.
@@ -199,7 +200,7 @@ func (p *depot) plan(j *job) (x *exchange, config *Config, targets []target, res
 		return x, config, nil, resMessage
 	}
 	j.file = fileState{device: uint64(st.Dev), inode: st.Ino, size: st.Size}
-	x.watch.enter(errand.Lookup, j.Host, st.Size)
+	x.watch.enter(wire.PhaseLookup, j.Host, st.Size)
 	targets, res = x.targets(own)
 	return x, config, targets, res
 }
@@ -244,7 +245,7 @@ func (p *depot) reach(x *exchange, config *Config, targets []target) *result {
 			}
 			x.close() // whatever it may still be saying
 		}
-		x.watch.enter(errand.Connect, x.host(), 0)
+		x.watch.enter(wire.PhaseConnect, x.host(), 0)
 		err := x.connect()
 		switch {
 		case err == nil:

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/reqmail/reqmail/compat/errand"
 	"github.com/reqmail/reqmail/compat/ext"
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/socket"
+	"github.com/reqmail/reqmail/compat/wire"
 )
 
 // The folders of the TLS patch, below the qmail home, and the file that
@@ -179,7 +179,7 @@ func (x *exchange) beginTLS() *TLSFailure {
 	if x.s != nil && x.s.unread() {
 		return &TLSFailure{Text: "TLS connect failed: host spoke out of turn"}
 	}
-	x.watch.enter(errand.TLS, "", 0)
+	x.watch.enter(wire.PhaseTLS, "", 0)
 	conn, failure := x.Libraries.TLS(x.conn, TLSOptions{
 		Name: x.target.name, Authorities: x.security.mustFrom, Timeout: x.Config.Timeout,
 	})

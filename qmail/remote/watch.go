@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/reqmail/reqmail/compat/errand"
+	"github.com/reqmail/reqmail/compat/wire"
 )
 
 // watch is what can be seen of a delivery while it runs. Nobody looks at a nil
@@ -26,7 +27,7 @@ func (w *watch) enter(phase, host string, total int64) {
 		host = w.news.Host
 	}
 	sent := w.news.Sent
-	if phase == errand.Sending {
+	if phase == wire.PhaseSending {
 		sent = 0 // this time
 	}
 	w.news = errand.News{Phase: phase, Host: host, Sent: sent, Total: max(total, w.news.Total)}

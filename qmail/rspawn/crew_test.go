@@ -15,6 +15,7 @@ import (
 	"github.com/reqmail/reqmail/compat/errand"
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/resident"
+	"github.com/reqmail/reqmail/compat/wire"
 	"github.com/reqmail/reqmail/qmail/spawn"
 )
 
@@ -62,7 +63,7 @@ func beRemote(name string) {
 			a.Kind = errand.Declined
 			_, _ = io.ReadAll(files[0]) // as far as it came
 		case "progress":
-			news := errand.Answer{Number: j.Number, Kind: errand.Progress, News: errand.News{Phase: errand.Sending, Host: "mx", Sent: 1, Total: 2}}
+			news := errand.Answer{Number: j.Number, Kind: errand.Progress, News: errand.News{Phase: wire.PhaseSending, Host: "mx", Sent: 1, Total: 2}}
 			_ = post.Send(news.Append(nil))
 			fallthrough
 		default:
