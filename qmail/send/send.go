@@ -236,7 +236,7 @@ func (s *Scheduler) nextWake() int64 {
 			return 0
 		}
 	}
-	if len(s.beside.calls) > 0 {
+	if len(s.beside.calls) > 0 || s.cleaner.mayAsk() {
 		return 0
 	}
 	if s.mayCleanUp() {
