@@ -35,9 +35,6 @@ const maxAsked = 16
 // busy reports whether answers are owed.
 func (c *cleaner) busy() bool { return len(c.asked)+len(c.waiting) > 0 }
 
-// mayAsk reports whether there is a request that can be sent.
-func (c *cleaner) mayAsk() bool { return len(c.waiting) > 0 && len(c.asked) < maxAsked }
-
 // askCleaner has files removed, and then calls then.
 func (s *Scheduler) askCleaner(r wire.CleanRequest, then func(done bool)) {
 	if s.cleaner.lost {
