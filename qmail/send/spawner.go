@@ -81,7 +81,7 @@ func (sp *spawner) probe() (slots int, ok bool) {
 	deadline := time.Now().Add(probePatience)
 	for sp.probing {
 		fds := []unix.PollFd{{Fd: int32(sp.reports), Events: unix.POLLIN}}
-		n, err := unix.Poll(fds, int(time.Until(deadline).Milliseconds()))
+		n, err := unix.Poll(fds, int(max(time.Until(deadline).Milliseconds(), 0)))
 		if err == unix.EINTR {
 			continue
 		}
