@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -128,6 +129,32 @@ func TestFailureStatus(t *testing.T) {
 			if !status.Signaled() && !temporary {
 				t.Errorf("%s %s: %v, want a signal or a temporary exit code", program, fault, cmd.ProcessState)
 			}
+		}
+	}
+}
+
+// TestEnvironmentStaysAsItWas: what our programs' entry point tells the runtime
+// in their environment (compat/limits) does not reach what they run, and what
+// stands there in the same place does.
+func TestEnvironmentStaysAsItWas(t *testing.T) {
+	s := layOut(t)
+	for _, env := range [][]string{nil, {"GOMAXPROCS=3"}, {"GOMAXPROCS="}} {
+		cmd := s.Command("except", "/bin/sh", "-c", "env; exit 1") // 0 for failure
+		cmd.Env = append([]string{"B=1"}, env...)
+		cmd.Env = append(cmd.Env, "A=2")
+		out, err := cmd.Output()
+		s.ok(err)
+		var got []string
+		for line := range strings.Lines(string(out)) {
+			if line = strings.TrimSpace(line); !strings.HasPrefix(line, "PWD=") && !strings.HasPrefix(line, "_=") && !strings.HasPrefix(line, "SHLVL=") && !strings.HasPrefix(line, "OLDPWD=") {
+				got = append(got, line)
+			}
+		}
+		slices.Sort(got)
+		want := slices.Clone(cmd.Env)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
