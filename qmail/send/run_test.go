@@ -422,3 +422,32 @@ func TestStandard(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
+
+// TestClockSteps: a clock that steps by a day loses and bounces nothing. Tries
+// are made at times of the clock: a step back makes mail wait, until ALRM.
+func TestClockSteps(t *testing.T) {
+	const day = 24 * 60 * 60
+	for _, step := range []int64{day, -day} {
+		p := newPeers(t, 9, func() { preprocessed(t, 7, 0, "Ta@h\x00Tb@h\x00") })
+		p.turns()
+		p.command(queue.Local)
+		p.command(queue.Local)
+		p.clock += step
+		p.answer(queue.Local, "\x00Z\x00\x01Z\x00")
+		p.turns()
+		if step < 0 {
+			p.wantStarted(0, 0)
+			p.signals.alarm.Store(true)
+		}
+		p.turns()
+		p.command(queue.Local)
+		p.command(queue.Local)
+		p.clock -= step
+		p.answer(queue.Local, "\x00K\x00\x01K\x00")
+		p.turns()
+		p.wantLog("end msg 7\n")
+		if strings.Contains(p.logged(), "failure") {
+			t.Errorf("a step of %d s had mail returned: %s", step, p.logged())
+		}
+	}
+}
