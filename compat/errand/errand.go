@@ -55,7 +55,8 @@ func (j Job) Append(p []byte) []byte {
 func ParseJob(data []byte) (j Job, ok bool) {
 	number, texts, ok := cut(data)
 	f := bytes.Split(texts, []byte{0})
-	if !ok || len(f) != len(j.texts())+1 || len(f[len(f)-1]) != 0 {
+	const withEnd = 4 // three texts, and nothing behind their last NUL
+	if !ok || len(f) != withEnd || len(f[withEnd-1]) != 0 {
 		return j, false
 	}
 	return Job{number, string(f[0]), string(f[1]), string(f[2])}, true

@@ -3,6 +3,7 @@ package remote
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -89,6 +90,9 @@ func (d *desk) converse(conn net.Conn, number int) {
 			m = posted{conn: number}
 		}
 		if reply == "close" {
+			// What was said before must arrive, whatever else is on its way here.
+			_ = conn.(*net.TCPConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, conn)
 			return
 		}
 		fmt.Fprintf(conn, "%s\r\n", reply)
@@ -450,6 +454,17 @@ func TestTogether(t *testing.T) {
 			return ""
 		}
 	}
+	third := func(verb, reply string) func(int, int, string) string {
+		n := 0
+		return func(_, _ int, command string) string {
+			if strings.HasPrefix(command, verb) {
+				if n++; n == 3 {
+					return reply
+				}
+			}
+			return ""
+		}
+	}
 	same := func(output string) []string { return []string{output, output, output} }
 	for _, test := range []struct {
 		name   string
@@ -462,7 +477,7 @@ func TestTogether(t *testing.T) {
 		{"all are", to("RCPT", "450 no"), same(refused("s", "450 no")), nil},
 		{"the sender is", to("MAIL", "550 no"), same("DConnected to 127.0.0.1 but sender was rejected.\nRemote host said: 550 no\n\x00"), nil},
 		{"the message is", to(".", "554 spam"), same("r\x00D127.0.0.1 failed after I sent the message.\nRemote host said: 554 spam\n\x00"), nil},
-		{"the connection breaks", to("RCPT TO:<c", "close"), []string{"r\x00" + died, "r\x00" + died, died}, nil},
+		{"the connection breaks", third("RCPT", "close"), []string{"r\x00" + died, "r\x00" + died, died}, nil},
 		{"the name is refused", to("EHLO", "550 no"), same("ZConnected to 127.0.0.1 but my name was rejected.\nRemote host said: 550 no\n\x00"), nil},
 		{"the host takes one at a time", func(_, _ int, command string) string {
 			if strings.HasPrefix(command, "EHLO") {
