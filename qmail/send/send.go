@@ -140,8 +140,6 @@ func (s *Scheduler) Run() {
 	for {
 		s.recent = s.now()
 		s.actOnSignals()
-		s.steer.dropEndedRules(s.recent)
-		s.beside.serveCalls()
 		if s.leaving && !s.outstanding() {
 			break
 		}
@@ -164,6 +162,8 @@ func (s *Scheduler) Run() {
 // work does a turn of the loop: what has become possible on each side, and of
 // what is due a little, so that nothing waits long for anything else.
 func (s *Scheduler) work(ready readiness) {
+	s.steer.dropEndedRules(s.recent)
+	s.beside.serveCalls()
 	for _, sp := range s.spawners {
 		s.takeReports(sp, ready)
 	}

@@ -220,7 +220,6 @@ func (p *peers) turns() {
 	for range 50 {
 		p.recent = p.clock
 		p.actOnSignals()
-		p.beside.serveCalls()
 		p.work(readiness{cleaned: p.cleaned()})
 	}
 }
