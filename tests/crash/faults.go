@@ -55,6 +55,9 @@ func Faults(h *host.Host, program string) ([]Fault, error) {
 		call string
 		nth  int
 	}
+	// Of a qmail-local that refuses a message this is its report, to a pipe;
+	// should that fail, the bounce would not say why.
+	reporting := point{"write", 1}
 	count, points := map[string]int{}, map[point]bool{}
 	for line := range strings.Lines(trace) {
 		m := callLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
@@ -69,6 +72,9 @@ func Faults(h *host.Host, program string) ([]Fault, error) {
 	var faults []Fault
 	for p := range maps.Keys(points) {
 		for _, what := range whats {
+			if program == "qmail-local" && p == reporting && what != kill {
+				continue
+			}
 			faults = append(faults, Fault{program, p.call, p.nth, what})
 		}
 	}
