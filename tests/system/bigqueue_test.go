@@ -54,7 +54,6 @@ func (s *system) answers(when string, timed bool) {
 // would have left them; none is due.
 func (s *system) fill(messages int) {
 	s.t.Helper()
-	s.ok(os.Chdir(s.Path("queue")))
 	due := time.Now().Add(24 * time.Hour)
 	for n := range messages {
 		// Numbers that no file of this system has.
@@ -64,8 +63,8 @@ func (s *system) fill(messages int) {
 			id.Info():                   fmt.Sprintf("Fs%d@s.example\x00", n%1000),
 			id.Recipients(queue.Remote): fmt.Sprintf("Tr%d@d%d.example\x00", n, n%50),
 		} {
-			s.ok(os.WriteFile(file, []byte(text), 0o600))
+			s.ok(os.WriteFile(s.Path("queue", file), []byte(text), 0o600))
 		}
-		s.ok(os.Chtimes(id.Recipients(queue.Remote), due, due))
+		s.ok(os.Chtimes(s.Path("queue", id.Recipients(queue.Remote)), due, due))
 	}
 }
