@@ -30,6 +30,9 @@ func Extend(cmd *child.Command) (*Offer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !ours(path) {
+		return nil, syscall.ENOEXEC
+	}
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -53,6 +56,33 @@ func Extend(cmd *child.Command) (*Offer, error) {
 	cmd.Files = append(files, fdio.FD(pair[1]))
 	cmd.Env = append(env, Variable+"="+invited.String())
 	return &Offer{conn, of, fdio.FD(pair[1])}, nil
+}
+
+// mark is in every program that can take an offer: the name of the function
+// that does so.
+const mark = "compat/resident.Invited"
+
+// ours reports whether an executable can take an offer. Others are run without
+// one: they would hand socket and variable down to what they run.
+func ours(path string) bool {
+	f, err := fdio.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	buf := make([]byte, 64<<10)
+	kept := 0
+	for {
+		n, err := f.Read(buf[kept:])
+		if bytes.Contains(buf[:kept+n], []byte(mark)) {
+			return true
+		}
+		if err != nil {
+			return false
+		}
+		end := kept + n
+		kept = copy(buf, buf[max(0, end-len(mark)):end])
+	}
 }
 
 // Resolve returns the file that a command executes, as seen from here.

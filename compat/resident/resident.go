@@ -2,12 +2,13 @@
 // would otherwise end with its first and be started anew for the next.
 //
 // A parent runs whatever program it resolves for its first job as it always
-// would, plus one inherited socket named in one environment variable (Offer). A
-// foreign program ignores both. Ours does its job and then, if its own
-// executable is the file that the parent says it resolved, says so on the
-// socket (Post) and waits for more. Where a wrapper stands between, or the
-// variable came from elsewhere, it ends as C's would. So no first job is
-// special, and no wrapper is bypassed.
+// would. Where that is a program that can take an offer, it gets one: an
+// inherited socket, named in an environment variable (Offer). It does its job
+// and then, if its own executable is the file that the parent says it resolved,
+// says so on the socket (Post) and waits for more. Where a wrapper stands
+// between, or the variable came from elsewhere, it ends as C's would. So no
+// first job is special, no wrapper is bypassed, and what is foreign is run
+// exactly as ever.
 //
 // The package owns the offer, the greeting and the passing of datagrams with
 // descriptors; Runner and Serve are the two sides where a job is what a command

@@ -131,7 +131,7 @@ func TestStay(t *testing.T) {
 // Whoever is not the program that the parent resolved ends with its first job.
 func TestWrapper(t *testing.T) {
 	wrapper := filepath.Join(t.TempDir(), "wrapper")
-	if err := os.WriteFile(wrapper, []byte("#!/bin/sh\nexec "+self(t)+"\n"), 0o755); err != nil {
+	if err := os.WriteFile(wrapper, []byte("#!/bin/sh\n# "+mark+"\nexec "+self(t)+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	o, pid, printed := start(t, wrapper)
@@ -140,6 +140,14 @@ func TestWrapper(t *testing.T) {
 	}
 	if _, err := o.Accepted("test"); err != io.EOF {
 		t.Errorf("accepted: %v, want the end", err)
+	}
+}
+
+// A foreign program is run as ever: it would hand the socket down.
+func TestForeignProgram(t *testing.T) {
+	cmd := &child.Command{Path: "/bin/sh", Args: []string{"sh"}, Files: []fdio.FD{0, 1, 2}}
+	if _, err := Extend(cmd); err != syscall.ENOEXEC || len(cmd.Files) != firstSocket || cmd.Env != nil {
+		t.Errorf("%v, %+v", err, cmd)
 	}
 }
 
