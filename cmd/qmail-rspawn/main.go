@@ -48,7 +48,7 @@ func run() int {
 		Slots:      slots,
 		QueueOwner: owner,
 		MaxOutput:  rspawn.MaxOutput,
-		Worker:     &rspawn.Remote{Program: remote, Reaper: child.NewReaper(), Residents: rspawn.Residents(home.Dir())},
+		Worker:     &rspawn.Remote{Program: remote, Reaper: child.NewReaper(), Residents: spawn.Residents(home.Dir())},
 	}
 	s.Serve(fdio.FD(0), fdio.FD(1))
 	return 0

@@ -2,6 +2,7 @@ package resident
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +19,9 @@ type Offer struct {
 	theirs fdio.FD
 }
 
+// ErrForeign says that a program cannot take an offer.
+var ErrForeign = errors.New("program cannot take an offer")
+
 // Extend adds an offer to a command, which must have its Files. The command's
 // program is resolved here, so that what is run is what is identified. An
 // error leaves the command as it was: it can be run all the same.
@@ -31,7 +35,7 @@ func Extend(cmd *child.Command) (*Offer, error) {
 		return nil, err
 	}
 	if !ours(path) {
-		return nil, syscall.ENOEXEC
+		return nil, ErrForeign
 	}
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -146,7 +146,7 @@ func TestWrapper(t *testing.T) {
 // A foreign program is run as ever: it would hand the socket down.
 func TestForeignProgram(t *testing.T) {
 	cmd := &child.Command{Path: "/bin/sh", Args: []string{"sh"}, Files: []fdio.FD{0, 1, 2}}
-	if _, err := Extend(cmd); err != syscall.ENOEXEC || len(cmd.Files) != firstSocket || cmd.Env != nil {
+	if _, err := Extend(cmd); err != ErrForeign || len(cmd.Files) != firstSocket || cmd.Env != nil {
 		t.Errorf("%v, %+v", err, cmd)
 	}
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/reqmail/reqmail/compat/child"
 	"github.com/reqmail/reqmail/compat/resident"
-	"github.com/reqmail/reqmail/control"
+	"github.com/reqmail/reqmail/qmail/spawn"
 )
 
 // How many children wait for another delivery, and how long.
@@ -17,12 +17,9 @@ const (
 // NewRunner returns what runs qmail-local and qmail-getpw of a home: in
 // children that stay, unless control/residentchildren is 0 or cannot be read.
 func NewRunner(home string) *resident.Runner {
-	r := &resident.Runner{Pool: resident.Pool{Most: mostIdle, Idle: idleTime}, Reaper: child.NewReaper(), Plain: true}
-	d, err := control.Open(home + "/control")
-	if err != nil {
-		return r
+	return &resident.Runner{
+		Pool:   resident.Pool{Most: mostIdle, Idle: idleTime},
+		Reaper: child.NewReaper(),
+		Plain:  !spawn.Residents(home),
 	}
-	n, err := d.Int(control.ResidentChildren)
-	r.Plain = err != nil || n == 0
-	return r
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/reqmail/reqmail/compat/child"
 	"github.com/reqmail/reqmail/compat/errand"
 	"github.com/reqmail/reqmail/compat/resident"
-	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/qmail/spawn"
 )
 
@@ -21,17 +20,6 @@ const (
 	offerTime = 5 * time.Second  // that a program has to greet
 	foreign   = time.Minute      // that nothing is offered to one that did not
 )
-
-// Residents reports whether control/residentchildren of a qmail home lets
-// programs stay. A file that cannot be read lets none.
-func Residents(home string) bool {
-	d, err := control.Open(home + "/control")
-	if err != nil {
-		return false
-	}
-	n, err := d.Int(control.ResidentChildren)
-	return err == nil && n != 0
-}
 
 // crew are the qmail-remotes that stay.
 type crew struct {
@@ -64,7 +52,7 @@ func (r *Remote) runResident(d spawn.Delivery, cmd child.Command) (end spawn.End
 			return end, false
 		}
 	case recruit:
-		if m, end, ok = r.recruit(j, cmd); m == nil {
+		if m, end, ok = r.recruit(j, cmd, of); m == nil {
 			return end, ok
 		}
 	default:
@@ -128,13 +116,16 @@ func (c *crew) welcome(m *member, of resident.Identity) {
 	c.starting = nil
 }
 
-// recruit runs the program with a job in the classical way, and offers it to
+// recruit runs the program, which is of, with a job in the classical way, and offers it to
 // stay. m is nil where it does not; end is the job's then, unless ok says that
 // nothing was run.
-func (r *Remote) recruit(j job, cmd child.Command) (m *member, end spawn.End, ok bool) {
+func (r *Remote) recruit(j job, cmd child.Command, of resident.Identity) (m *member, end spawn.End, ok bool) {
 	offer, err := resident.Extend(&cmd)
 	if err != nil {
-		r.crew.welcome(nil, resident.Identity{})
+		if err != resident.ErrForeign {
+			of = resident.Identity{} // it may do better next time
+		}
+		r.crew.welcome(nil, of)
 		return nil, end, false
 	}
 	pid, err := cmd.Start()

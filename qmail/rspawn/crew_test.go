@@ -324,7 +324,7 @@ func TestResidents(t *testing.T) {
 		if err := os.WriteFile(home+"/control/residentchildren", []byte(test.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := Residents(home); got != test.want {
+		if got := spawn.Residents(home); got != test.want {
 			t.Errorf("%q: got %v", test.text, got)
 		}
 	}
