@@ -2,6 +2,7 @@ package crash
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/reqmail/reqmail/queue"
@@ -12,7 +13,8 @@ import (
 // what else happens on the host; sharing makes it happen.
 
 // sharing returns the trace as it would be had the message accepted last got
-// the number of the one accepted first, which has ended by then.
+// the number of the one accepted first, which has ended by then. A trace in
+// which a number was given out again stays as it is.
 func sharing(ops []Op) []Op {
 	var accepted []queue.ID
 	for _, op := range ops {
@@ -21,6 +23,9 @@ func sharing(ops []Op) []Op {
 		}
 	}
 	first, last := accepted[0], accepted[len(accepted)-1]
+	if slices.Contains(accepted[:len(accepted)-1], last) {
+		return ops // the file system has done so, with this number or another
+	}
 	var shared []Op
 	for _, op := range ops {
 		op.Adds, op.Removes = renumber(op.Adds, last, first), renumber(op.Removes, last, first)
