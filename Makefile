@@ -30,7 +30,7 @@ COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
 # Programs that live long, or have many jobs at a time. The others, which are
 # started for a message or a connection, run on one thread (compat/limits).
-LONG  := qmail-clean qmail-lspawn qmail-remote qmail-rspawn qmail-send qmail-start reqmail reqmail-ext splogger
+LONG  := qmail-clean qmail-lspawn qmail-qread qmail-remote qmail-rspawn qmail-send qmail-start reqmail reqmail-ext splogger
 SHORT := $(filter-out $(LONG) qmail-queue,$(COMMANDS))
 ONE   := -X $(MODULE)/compat/limits.threads=1
 

@@ -3,6 +3,7 @@ package queue
 import (
 	"bufio"
 	"io"
+	"sync"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/fdio"
@@ -147,19 +148,29 @@ func (o *outputs) all() []*output {
 	return files
 }
 
-// sync makes the files durable, then their names.
+// sync makes the files and their names durable, all at once: the message stays
+// in todo until everything is there, so that their order does not matter, and
+// a disk that takes long for each sync takes that long once.
 func (o *outputs) sync() error {
-	for _, f := range o.all() {
+	files := o.all()
+	for _, f := range files {
 		if err := f.out.Flush(); err != nil {
 			return &FileError{"trouble writing to", f.path, err}
 		}
-		if err := f.file.Sync(); err != nil {
-			return &FileError{"trouble fsyncing", f.path, err}
+	}
+	errs := make([]error, 2*len(files))
+	var rest sync.WaitGroup
+	for i, f := range files {
+		rest.Go(func() { errs[2*i+1] = syncDirOf(f.path) })
+		if i > 0 {
+			rest.Go(func() { errs[2*i] = f.file.Sync() })
 		}
 	}
-	for _, f := range o.all() {
-		if err := syncDirOf(f.path); err != nil {
-			return &FileError{"trouble fsyncing", f.path, err}
+	errs[0] = o.info.file.Sync()
+	rest.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return &FileError{"trouble fsyncing", files[i/2].path, err}
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -59,4 +60,34 @@ func TestManageTopRemote(t *testing.T) {
 	}
 	s.inject("Subject: here\n\nx\n", "you@"+host.Name)
 	s.mail(1)
+}
+
+// TestManageTopQueued: Kerio's "executing" is a delivery that no program has
+// taken up yet. The spawner here takes none, so that the pipe to it fills.
+func TestManageTopQueued(t *testing.T) {
+	s := layOut(t)
+	s.ok(s.Control("concurrencyremote", "120\n"))
+	s.ok(os.Remove(s.Path("bin/qmail-rspawn")))
+	s.write("bin/qmail-rspawn", "#!/bin/sh\nprintf '\\170\\377Zno\\0'\nexec sleep 60\n")
+	s.ok(os.Chmod(s.Path("bin/qmail-rspawn"), 0o700))
+	s.up()
+	const recipients, long = 100, 900 // more than a pipe holds
+	var to []string
+	for i := range recipients {
+		to = append(to, fmt.Sprintf("%s@far%d.example", strings.Repeat("x", long), i))
+	}
+	s.inject("Subject: x\n\nx\n", to...)
+	phases := map[string]int{}
+	s.until("all deliveries", func() bool {
+		var live []steer.Delivery
+		s.ok(json.Unmarshal([]byte(s.reqmail(fine, "top", "--json")), &live))
+		clear(phases)
+		for _, d := range live {
+			phases[d.Phase]++
+		}
+		return len(live) == recipients
+	})
+	if phases[steer.PhaseQueued] == 0 || phases[steer.PhaseRunning] == 0 {
+		t.Errorf("phases: %v; some are to be on their way to the spawner, and some with it", phases)
+	}
 }
