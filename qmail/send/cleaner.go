@@ -32,6 +32,9 @@ type errand struct {
 // belongs to another.
 const maxAsked = 16
 
+// room reports whether a request would be sent at once.
+func (c *cleaner) room() bool { return !c.lost && len(c.asked)+len(c.waiting) < maxAsked }
+
 // busy reports whether answers are owed.
 func (c *cleaner) busy() bool { return len(c.asked)+len(c.waiting) > 0 }
 
@@ -99,9 +102,14 @@ func (s *Scheduler) cleanerDied() {
 	c.asked, c.waiting = nil, nil
 }
 
-// cleanMess has the text of a message removed, the last of its files. A crash
-// before leaves it to the walk for abandoned messages.
-func (s *Scheduler) cleanMess(id queue.ID) { s.askForMess(id, func(bool) {}) }
+// cleanMess has the text of a message removed, the last of its files, at once
+// if the cleaner has room: once qmail-clean has the request, it is carried out
+// even if qmail-send is killed. A crash before leaves the text to the walk for
+// abandoned messages.
+func (s *Scheduler) cleanMess(id queue.ID) {
+	s.askForMess(id, func(bool) {})
+	s.sendErrands()
+}
 
 func (s *Scheduler) askForMess(id queue.ID, then func(done bool)) {
 	s.askCleaner(wire.CleanRequest{Kind: wire.CleanMess, ID: uint64(id)}, then)

@@ -48,9 +48,13 @@ func (s *Scheduler) lookAtFailed() {
 // finishedPerTurn is how many messages are ended in a turn of the loop.
 const finishedPerTurn = 64
 
-// finishSome ends messages that are done on all channels.
+// finishSome ends messages that are done on all channels, as many as
+// qmail-clean can be asked about.
 func (s *Scheduler) finishSome() {
 	for range finishedPerTurn {
+		if !s.cleaner.room() {
+			return
+		}
 		e, ok := s.done.take(s.recent)
 		if !ok {
 			return
@@ -76,6 +80,7 @@ func (s *Scheduler) finish(id queue.ID) bool {
 		return false
 	}
 	s.logLine(maillog.EndMessage(uint64(id)))
+	s.flushLog()
 	if err := syscall.Unlink(id.Info()); err != nil {
 		s.warnFile("unable to unlink", id.Info(), tryAgain)
 		return false

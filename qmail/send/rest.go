@@ -220,6 +220,7 @@ func (s *Scheduler) remove(id queue.ID, o orders.Order) error {
 	s.logLine(maillog.Steered(uint64(id), "removed"))
 	s.logLine(maillog.EndMessage(uint64(id)))
 	s.steer.ended(id, s.now())
+	s.flushLog()
 	s.cleanMess(id)
 	return nil
 }

@@ -227,10 +227,11 @@ func (s *Scheduler) nextWake() int64 {
 	wake := s.recent + sleepMax
 	if !s.leaving {
 		wake = min(wake, s.nextPass(), s.todo.next)
-		for _, q := range []*dueQueue{&s.failed, &s.done} {
-			if e, ok := q.first(); ok {
-				wake = min(wake, e.due)
-			}
+		if e, ok := s.failed.first(); ok {
+			wake = min(wake, e.due)
+		}
+		if e, ok := s.done.first(); ok && s.cleaner.room() { // else its answer wakes the loop
+			wake = min(wake, e.due)
 		}
 		if s.todo.ready() || s.steer.busy(s.recent) {
 			return 0
