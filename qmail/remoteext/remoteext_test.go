@@ -34,9 +34,3 @@ func FuzzMatches(f *testing.F) {
 		matches(name, host)
 	})
 }
-
-func TestPrintable(t *testing.T) {
-	if got := printable("a\nb\x80"); got != "a?b?" {
-		t.Errorf("got %q", got)
-	}
-}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/reqmail/reqmail/compat/ascii"
 	"github.com/reqmail/reqmail/compat/openssl"
 	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/qmail/remote"
@@ -20,12 +21,12 @@ type client struct{ home string }
 func (c client) begin(conn remote.Connection, o remote.TLSOptions) (remote.SecureConnection, *remote.TLSFailure) {
 	config, err := c.config(o.Name)
 	if err != nil {
-		return nil, &remote.TLSFailure{Text: "TLS error initializing ctx: " + printable(err.Error())}
+		return nil, &remote.TLSFailure{Text: "TLS error initializing ctx: " + ascii.Printable(err.Error())}
 	}
 	var authorities *x509.CertPool
 	if o.Authorities != "" {
 		if authorities, err = readAuthorities(c.home + "/" + o.Authorities); err != nil {
-			return nil, &remote.TLSFailure{Text: "TLS unable to load " + o.Authorities + ": " + printable(err.Error())}
+			return nil, &remote.TLSFailure{Text: "TLS unable to load " + o.Authorities + ": " + ascii.Printable(err.Error())}
 		}
 	}
 	secured := tls.Client(plain{conn}, config)
@@ -33,11 +34,11 @@ func (c client) begin(conn remote.Connection, o remote.TLSOptions) (remote.Secur
 		err = secured.Handshake()
 	}
 	if err != nil {
-		return nil, &remote.TLSFailure{Text: "TLS connect failed: " + printable(err.Error())}
+		return nil, &remote.TLSFailure{Text: "TLS connect failed: " + ascii.Printable(err.Error())}
 	}
 	if authorities != nil {
 		if text := verify(secured.ConnectionState().PeerCertificates, authorities, o); text != "" {
-			return nil, &remote.TLSFailure{Text: printable(text), Connected: true}
+			return nil, &remote.TLSFailure{Text: ascii.Printable(text), Connected: true}
 		}
 	}
 	return secured, nil
@@ -99,15 +100,4 @@ func (p plain) SetDeadline(at time.Time) error {
 		return err
 	}
 	return p.SetWriteDeadline(at)
-}
-
-// printable keeps what others said on one line of a report.
-func printable(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if c < ' ' || c > '~' {
-			b[i] = '?'
-		}
-	}
-	return string(b)
 }

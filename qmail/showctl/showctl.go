@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/reqmail/reqmail/compat/ascii"
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/ids"
 	"github.com/reqmail/reqmail/control"
@@ -86,17 +87,6 @@ func put(w io.StringWriter, texts ...string) {
 	}
 }
 
-// printable replaces what is not printable ASCII.
-func printable(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if c < ' ' || c > '~' {
-			b[i] = '?'
-		}
-	}
-	return string(b)
-}
-
 type printer struct {
 	w     io.StringWriter
 	files *control.Dir
@@ -154,7 +144,7 @@ func (p *printer) line(e entry) {
 			own = e.absent
 		}
 	}
-	put(p.w, e.before, printable(own), e.after, "\n")
+	put(p.w, e.before, ascii.Printable(own), e.after, "\n")
 }
 
 func (p *printer) number(e entry) {
@@ -183,7 +173,7 @@ func (p *printer) list(e entry) {
 	}
 	put(p.w, "\n")
 	for _, text := range entries {
-		put(p.w, e.before, printable(text), e.after, "\n")
+		put(p.w, e.before, ascii.Printable(text), e.after, "\n")
 	}
 }
 

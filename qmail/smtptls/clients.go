@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/reqmail/reqmail/compat/ascii"
 	"github.com/reqmail/reqmail/control"
 )
 
@@ -51,7 +52,7 @@ func (c *clients) judge(chain []*x509.Certificate, now time.Time) (client, reaso
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return "", printable(err.Error())
+		return "", ascii.Printable(err.Error())
 	}
 	for _, list := range c.revoked {
 		for _, entry := range list.RevokedCertificateEntries {
@@ -79,11 +80,11 @@ func mailAddresses(cert *x509.Certificate) []string {
 	var addresses []string
 	for _, name := range cert.Subject.Names {
 		if text, ok := name.Value.(string); ok && name.Type.Equal(emailAddress) {
-			addresses = append(addresses, printable(text))
+			addresses = append(addresses, ascii.Printable(text))
 		}
 	}
 	for _, addr := range cert.EmailAddresses {
-		addresses = append(addresses, printable(addr))
+		addresses = append(addresses, ascii.Printable(addr))
 	}
 	return addresses
 }

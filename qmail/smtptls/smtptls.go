@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/reqmail/reqmail/compat/ascii"
 	"github.com/reqmail/reqmail/compat/environ"
 	"github.com/reqmail/reqmail/compat/openssl"
 	"github.com/reqmail/reqmail/control"
@@ -67,7 +68,7 @@ func (s security) Start(conn smtpd.Conn, _ string, ready func() error) (*smtpd.S
 	}
 	secured := tls.Server(plain{conn}, config)
 	if err := secured.Handshake(); err != nil {
-		return nil, &smtpd.TLSError{What: "connection failed", Detail: printable(err.Error())}
+		return nil, &smtpd.TLSError{What: "connection failed", Detail: ascii.Printable(err.Error())}
 	}
 	state := secured.ConnectionState()
 	result := &smtpd.Secured{ReadWriter: timed{secured}, Cipher: openssl.CipherName(state.CipherSuite)}
@@ -180,17 +181,6 @@ func timeout(err error) error {
 		return syscall.ETIMEDOUT
 	}
 	return err
-}
-
-// printable keeps an error on one line of a reply.
-func printable(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if c < ' ' || c > '~' {
-			b[i] = '?'
-		}
-	}
-	return string(b)
 }
 
 // clients are the certificates that let their owners relay.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	library "blitiri.com.ar/go/spf"
+
+	"github.com/reqmail/reqmail/compat/ascii"
 )
 
 // maxExplanation is how much a domain may say in a reply, in bytes.
@@ -27,7 +29,7 @@ func (c *checker) explain(ctx context.Context, q question, result library.Result
 	if !ok {
 		text = c.explanation
 	}
-	return printable(text)
+	return ascii.Printable(text)
 }
 
 // domains is the explanation of the domain itself (RFC 7208 6.2): the text
@@ -63,7 +65,7 @@ func textAt(ctx context.Context, dns lookups, where string, q question) (text st
 	if err != nil || len(texts) != 1 {
 		return "", false
 	}
-	if text, ok = expand(texts[0], q); !ok || text != printable(text) {
+	if text, ok = expand(texts[0], q); !ok || text != ascii.Printable(text) {
 		return "", false
 	}
 	return text[:min(len(text), maxExplanation)], true
@@ -120,16 +122,6 @@ func modifiersOf(record string) (m modifiers) {
 	}
 	m.rest = strings.Join(rest, " ")
 	return m
-}
-
-// printable keeps a text to one line of ASCII.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // expand replaces the macros in an explanation (RFC 7208 7), and %{xR}, the

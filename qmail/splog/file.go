@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/reqmail/reqmail/compat/ascii"
 	"github.com/reqmail/reqmail/compat/datetime"
 	"github.com/reqmail/reqmail/compat/errno"
 	"github.com/reqmail/reqmail/compat/fdio"
@@ -50,7 +51,7 @@ var _ Log = (*File)(nil)
 // NewFile opens the file c.File. Trouble is no error here either: lines are
 // kept until it is over.
 func NewFile(c Config, complain func(text string)) *File {
-	f := &File{path: c.File, prefix: " " + hostname() + " " + printable(c.Tag) + ": ",
+	f := &File{path: c.File, prefix: " " + hostname() + " " + ascii.Printable(c.Tag) + ": ",
 		zone: datetime.Local(), complain: complain, fd: -1}
 	f.Reopen()
 	return f
@@ -67,18 +68,7 @@ func hostname() string {
 	if name == "" {
 		return "localhost"
 	}
-	return printable(name)
-}
-
-// printable keeps a line one line.
-func printable(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if c < ' ' || c > '~' {
-			b[i] = '?'
-		}
-	}
-	return string(b)
+	return ascii.Printable(name)
 }
 
 // Put appends an entry to the file, or keeps it.
