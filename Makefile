@@ -28,9 +28,10 @@ COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
 .PHONY: build install instcheck packages demo run test lint vuln bench fuzz clean
 
-# Programs that live long, or have many jobs at a time. The others, which are
-# started for a message or a connection, run on one thread (compat/limits).
-LONG  := qmail-clean qmail-lspawn qmail-qread qmail-remote qmail-rspawn qmail-send qmail-start reqmail reqmail-ext splogger
+# Programs that have work for more than one processor. The others, which are
+# started for a message or a connection, or only hand work on, run their Go code
+# on one thread (compat/limits): it spares them to wake each other.
+LONG  := qmail-qread qmail-remote qmail-send reqmail reqmail-ext splogger
 SHORT := $(filter-out $(LONG) qmail-queue,$(COMMANDS))
 ONE   := -X $(MODULE)/compat/limits.threads=1
 

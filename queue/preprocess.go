@@ -20,6 +20,9 @@ type Preprocessor struct {
 	// empty: none.
 	Copy string
 
+	// Commits may make many messages durable at once; nil: each by itself.
+	Commits *Commits
+
 	// Began is called once the message is being preprocessed.
 	Began func(id ID)
 
@@ -58,6 +61,8 @@ func (p *Preprocessor) Run(id ID) (done Preprocessed, err error) {
 			return done, &FileError{"unable to unlink", stale, err}
 		}
 	}
+	p.Commits.begin()
+	defer p.Commits.end()
 	info, err := newOutput(id.Info())
 	if err != nil {
 		return done, err
@@ -73,7 +78,7 @@ func (p *Preprocessor) Run(id ID) (done Preprocessed, err error) {
 			return done, err
 		}
 	}
-	if err := out.sync(); err != nil {
+	if err := out.commit(p.Commits); err != nil {
 		return done, err
 	}
 	st, err := info.file.Stat()
@@ -148,16 +153,36 @@ func (o *outputs) all() []*output {
 	return files
 }
 
+// commit makes the files and their names durable. Where the file system cannot
+// be synced as a whole, or that failed, it is done file by file, which tells
+// what the trouble is.
+func (o *outputs) commit(c *Commits) error {
+	for _, f := range o.all() {
+		if err := f.out.Flush(); err != nil {
+			return &FileError{"trouble writing to", f.path, err}
+		}
+	}
+	if c.serves() && o.on(c.device) && c.wait() == nil {
+		return nil
+	}
+	return o.sync()
+}
+
+// on reports whether all files are on a device.
+func (o *outputs) on(device uint64) bool {
+	for _, f := range o.all() {
+		if st, err := f.file.Stat(); err != nil || st.Dev != device {
+			return false
+		}
+	}
+	return true
+}
+
 // sync makes the files and their names durable, all at once: the message stays
 // in todo until everything is there, so that their order does not matter, and
 // a disk that takes long for each sync takes that long once.
 func (o *outputs) sync() error {
 	files := o.all()
-	for _, f := range files {
-		if err := f.out.Flush(); err != nil {
-			return &FileError{"trouble writing to", f.path, err}
-		}
-	}
 	errs := make([]error, 2*len(files))
 	var rest sync.WaitGroup
 	for i, f := range files {

@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"github.com/reqmail/reqmail/compat/limits"
 )
 
 // FD is an open file descriptor in blocking mode. It implements io.Reader,
@@ -93,10 +95,20 @@ func (f FD) Stat() (syscall.Stat_t, error) {
 	return st, err
 }
 
-// Sync makes the file's data and length durable (fsync(2)).
+// Sync makes the file's data and length durable (fsync(2)). A program that runs
+// on one thread keeps it meanwhile: for the runtime to hand it to nobody, and to
+// get it back, costs more than many a sync.
 func (f FD) Sync() error {
 	for {
-		if err := syscall.Fsync(int(f)); err != syscall.EINTR {
+		var err error
+		if limits.OneThread() {
+			if _, _, e := syscall.RawSyscall(syscall.SYS_FSYNC, uintptr(f), 0, 0); e != 0 {
+				err = e
+			}
+		} else {
+			err = syscall.Fsync(int(f))
+		}
+		if err != syscall.EINTR {
 			return err
 		}
 	}

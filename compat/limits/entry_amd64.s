@@ -8,10 +8,13 @@
 
 #define SYS_write       1
 #define SYS_fcntl       72
+#define SYS_prctl       157
 #define SYS_exit_group  231
 #define SYS_prlimit64   302
 
 #define F_GETFD 1
+
+#define PR_SET_TIMERSLACK 29
 
 #define RLIMIT_DATA 2
 #define RLIMIT_NOFILE 7
@@ -32,6 +35,12 @@ isOpen:
 	INCL DI
 	CMPL DI, $3
 	JLT  closed
+
+	// See timerSlack.
+	MOVL $PR_SET_TIMERSLACK, DI
+	MOVQ ·timerSlack(SB), SI
+	MOVL $SYS_prctl, AX
+	SYSCALL
 
 	// prlimit64(0, RLIMIT_NOFILE, nil, &savedFiles)
 	XORL DI, DI

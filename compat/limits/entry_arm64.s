@@ -6,10 +6,13 @@
 
 #define SYS_write       64
 #define SYS_fcntl       25
+#define SYS_prctl       167
 #define SYS_exit_group  94
 #define SYS_prlimit64   261
 
 #define F_GETFD 1
+
+#define PR_SET_TIMERSLACK 29
 
 #define RLIMIT_DATA 2
 #define RLIMIT_NOFILE 7
@@ -31,6 +34,11 @@ isOpen:
 	ADD  $1, R9, R9
 	CMP  $3, R9
 	BLT  closed
+
+	MOVD $PR_SET_TIMERSLACK, R0
+	MOVD ·timerSlack(SB), R1
+	MOVD $SYS_prctl, R8
+	SVC
 
 	// prlimit64(0, RLIMIT_NOFILE, nil, &savedFiles)
 	MOVD ZR, R0

@@ -25,11 +25,14 @@ type intake struct {
 	taken   map[queue.ID]bool // begun, and not yet out of todo
 	passed  map[queue.ID]bool // taken when the look began: it may meet them, but they are no news
 	running int               // being preprocessed
+	commits *queue.Commits    // makes many durable at once
 	results chan prepared
 }
 
 func newIntake(now int64) intake {
-	return intake{next: now, taken: map[queue.ID]bool{}, results: make(chan prepared, maxPreparing)}
+	return intake{
+		next: now, taken: map[queue.ID]bool{}, results: make(chan prepared, maxPreparing), commits: queue.NewCommits(),
+	}
 }
 
 // ready reports whether the next entry of todo can be taken.
@@ -89,7 +92,7 @@ func (s *Scheduler) preprocess(id queue.ID) {
 	s.takingIn.meet(id)
 	config := *s.config // HUP changes it
 	go func() {
-		s.todo.results <- config.prepare(id)
+		s.todo.results <- config.prepare(id, s.todo.commits)
 		s.signals.poke()
 	}()
 }
@@ -105,15 +108,16 @@ type prepared struct {
 
 // prepare preprocesses a message: S4 → S4, all of S5 but the end of todo/ID. It
 // is called beside the loop.
-func (c *Config) prepare(id queue.ID) (m prepared) {
+func (c *Config) prepare(id queue.ID, commits *queue.Commits) (m prepared) {
 	m.id = id
 	if m.rule, m.err = c.decide(id); m.err != nil {
 		return m
 	}
 	p := queue.Preprocessor{
-		Copy:  c.archivist(m.rule),
-		Route: c.route,
-		Began: func(id queue.ID) { m.lines = append(m.lines, maillog.NewMessage(uint64(id))) },
+		Copy:    c.archivist(m.rule),
+		Commits: commits,
+		Route:   c.route,
+		Began:   func(id queue.ID) { m.lines = append(m.lines, maillog.NewMessage(uint64(id))) },
 		Sender: func(id queue.ID, size uint64, sender string, qp, uid uint64) {
 			m.lines = append(m.lines, maillog.Info(uint64(id), size, sender, qp, uid))
 		},

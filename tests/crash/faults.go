@@ -116,7 +116,7 @@ func TryFault(h *host.Host, f Fault) (v Verdict, reached bool, err error) {
 	if err := settle(h); err != nil {
 		return v, false, err
 	}
-	judge(h, before, token, accepted, &v)
+	judge(h, scenario, before, token, accepted, &v)
 	for _, file := range queued(h) {
 		v.say(&v.Left, "left behind: %s", file)
 	}

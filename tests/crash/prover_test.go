@@ -187,8 +187,8 @@ func syncs(ops []Op) map[string]bool {
 	return kinds
 }
 
-// texts tells which message of the scenario an accepted text is.
-func texts(ops []Op) map[int]string {
+// texts tells which message an accepted text is.
+func texts(messages []message, ops []Op) map[int]string {
 	written := map[int]string{}
 	for _, op := range ops {
 		if op.Kind == Write {
@@ -201,7 +201,7 @@ func texts(ops []Op) map[int]string {
 			continue
 		}
 		text := written[op.Inode]
-		for _, m := range scenario {
+		for _, m := range messages {
 			if strings.Contains(text, m.body(token)) && !strings.Contains(text, failure) {
 				all[op.Inode] = m.name
 			}
@@ -230,13 +230,13 @@ func (s *total) add(verdicts []Verdict) {
 }
 
 // replayAll replays states in batches.
-func replayAll(t *testing.T, h *host.Host, states []State, texts map[int]string) total {
+func replayAll(t *testing.T, h *host.Host, messages []message, states []State, texts map[int]string) total {
 	t.Helper()
 	var sum total
 	for len(states) > 0 {
 		began := time.Now()
 		n := min(batchSize, len(states))
-		verdicts, err := Replay(h, states[:n], texts)
+		verdicts, err := Replay(h, messages, states[:n], texts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -273,12 +273,81 @@ func TestPowerCut(t *testing.T) {
 	}
 	t.Logf("%d calls, %d states of a journaling file system, %d more of a weakly ordered one", len(ops), len(journaling), len(weak))
 	states := append(sample(journaling, someStates/3), sample(weak, someStates*2/3)...)
-	sum := replayAll(t, newHome(t), states, texts(ops))
+	conclude(t, replayAll(t, newHome(t), scenario, states, texts(scenario, ops)))
+}
+
+// conclude tells what a proof has come to.
+func conclude(t *testing.T, sum total) {
+	t.Helper()
 	for _, why := range sum.Why {
 		t.Error(why)
 	}
 	t.Logf("states tried: %d, lost %d, corrupted %d, duplicates outside invariant 2: %d, left behind %d",
 		sum.states, sum.Lost, sum.Corrupted, sum.Duplicates, sum.Left)
+}
+
+// TestPowerCutCrowd does so for many messages at a time, which become durable
+// by syncs of the whole file system where it can do that; and without those it
+// must find mail lost.
+func TestPowerCutCrowd(t *testing.T) {
+	t.Parallel()
+	ops := recordCrowd(t)
+	names := texts(crowd, ops)
+	all := func(o Op) bool { return o.Kind == Sync && o.All }
+	if !slices.ContainsFunc(ops, all) {
+		t.Skip("this file system is not synced as a whole")
+	}
+	p := NewProver(seed)
+	var states []State
+	cuts := p.Random.Perm(len(ops) + 1)
+	if !everything() {
+		cuts = cuts[:someCuts]
+	}
+	for _, after := range cuts {
+		states = append(append(states, p.States(ops, Journaling, after)...), p.States(ops, Weak, after)...)
+	}
+	t.Logf("%d calls, %d states", len(ops), len(states))
+	h := newHome(t)
+	conclude(t, replayAll(t, h, crowd, sample(states, someStates/3), names))
+
+	p = NewProver(seed)
+	p.Missed(ops, ops) // what may be there with them
+	missed := p.Missed(ops, slices.DeleteFunc(slices.Clone(ops), all))
+	missed = sample(missed, 3*perSync)
+	of := make([]string, len(missed)) // all for the same
+	if found := findings(t, h, crowd, missed, of, names); found[""] == "" {
+		t.Error("without the syncs of the file system nothing is lost")
+	}
+}
+
+// recordCrowd returns what the programs do with many messages now.
+func recordCrowd(t *testing.T) []Op {
+	t.Helper()
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("strace is not installed")
+	}
+	bin, err := filepath.Abs("../../build/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, err := os.MkdirTemp("", "reqmail-crash.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	h, err := layOut(home, bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trace, err := RecordCrowd(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops, err := Parse(home, watched, trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ops
 }
 
 // label names what a sync makes durable: "qmail-send file queue/info".
@@ -317,7 +386,7 @@ func TestSyncsMatter(t *testing.T) {
 	t.Parallel()
 	ops := recorded(t)
 	h := newHome(t)
-	names := texts(ops)
+	names := texts(scenario, ops)
 	kinds := syncs(ops)
 	var states []State
 	var of []string // the sync that each is without
@@ -331,7 +400,7 @@ func TestSyncsMatter(t *testing.T) {
 			of = append(of, kind)
 		}
 	}
-	found := findings(t, h, states, of, names)
+	found := findings(t, h, scenario, states, of, names)
 	for kind := range kinds {
 		if found[kind] == "" {
 			t.Errorf("without the sync of %s nothing is lost", kind)
@@ -342,12 +411,12 @@ func TestSyncsMatter(t *testing.T) {
 
 // findings replays states, each of which stands for something, and tells what
 // mail those of each lose or spoil.
-func findings(t *testing.T, h *host.Host, states []State, of []string, texts map[int]string) map[string]string {
+func findings(t *testing.T, h *host.Host, messages []message, states []State, of []string, texts map[int]string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	for from := 0; from < len(states); from += batchSize {
 		to := min(from+batchSize, len(states))
-		verdicts, err := Replay(h, states[from:to], texts)
+		verdicts, err := Replay(h, messages, states[from:to], texts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -418,7 +487,7 @@ func TestOrderMatters(t *testing.T) {
 			states, of = append(states, s), append(of, name)
 		}
 	}
-	found := findings(t, h, states, of, texts(ops))
+	found := findings(t, h, scenario, states, of, texts(scenario, ops))
 	t.Logf("%d states", len(states))
 	for _, tt := range tests {
 		name := tt.call + " behind " + tt.behind

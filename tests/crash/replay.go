@@ -74,9 +74,9 @@ func translate(s State, n int) State {
 }
 
 // Replay starts the system on each of the states, in one home, and judges
-// what becomes of them. texts are the messages accepted in the whole trace, by
-// the inode of their text.
-func Replay(h *host.Host, states []State, texts map[int]string) ([]Verdict, error) {
+// what becomes of them. messages are those of the trace, texts the accepted ones
+// by the inode of their text.
+func Replay(h *host.Host, messages []message, states []State, texts map[int]string) ([]Verdict, error) {
 	if err := os.WriteFile(h.Path(again), nil, 0o600); err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func Replay(h *host.Host, states []State, texts map[int]string) ([]Verdict, erro
 		for _, text := range states[i].Accepted {
 			accepted[texts[text]] = true
 		}
-		judge(h, placed[i], tokenOf(i+1), accepted, v)
+		judge(h, messages, placed[i], tokenOf(i+1), accepted, v)
 		for _, file := range left {
 			if belongs(file, i+1) {
 				v.say(&v.Left, "left behind: %s", file)

@@ -144,15 +144,30 @@ func inject(h *host.Host, m message, prefix []string) error {
 	return cmd.Run()
 }
 
+// crowd are so many messages that they are preprocessed together.
+var crowd = func() (many []message) {
+	for i := range 12 {
+		many = append(many, message{fmt.Sprintf("c%d", i), 3, []string{inMaildir}})
+	}
+	return many
+}()
+
 // Record runs the scenario in a home and returns the trace of it: three
 // messages are queued, delivered locally and remotely, deferred once, bounced,
 // and ended.
-func Record(h *host.Host) (string, error) {
+func Record(h *host.Host) (string, error) { return recordOf(h, scenario, recordSend) }
+
+// RecordCrowd does so with the crowd, which is delivered.
+func RecordCrowd(h *host.Host) (string, error) { return recordOf(h, crowd, recordPlain) }
+
+// recordOf queues messages, has send run a qmail-send that is traced, and returns
+// the trace of both.
+func recordOf(h *host.Host, messages []message, send func(h *host.Host, trace string) error) (string, error) {
 	if err := addBoxes(h, token); err != nil {
 		return "", err
 	}
 	var traces []string
-	for _, m := range scenario {
+	for _, m := range messages {
 		file := h.Path("trace." + m.name)
 		if err := inject(h, m, Strace(file)); err != nil {
 			return "", fmt.Errorf("qmail-queue: %w", err)
@@ -160,7 +175,7 @@ func Record(h *host.Host) (string, error) {
 		traces = append(traces, file)
 	}
 	file := h.Path("trace.send")
-	if err := recordSend(h, file); err != nil {
+	if err := send(h, file); err != nil {
 		return "", err
 	}
 	var trace string
@@ -180,12 +195,49 @@ func watched(file string) bool {
 		strings.HasPrefix(file, "mail/"+token) || file == "far" || strings.HasPrefix(file, "far/")
 }
 
+// startTraced starts a qmail-send that is traced.
+func startTraced(h *host.Host, trace string) error {
+	h.Prefix = Strace(trace)
+	defer func() { h.Prefix = nil }()
+	return h.Start(h.Path("log"))
+}
+
+// endTraced ends it once the queue is empty; nudges have deferred mail tried.
+func endTraced(h *host.Host, nudges bool) error {
+	send, err := child(h)
+	if err != nil {
+		return err
+	}
+	if err := host.Until("an empty queue", func() bool {
+		if nudges {
+			// ALRM is for messages that are not being tried: perhaps not yet.
+			_ = syscall.Kill(send, syscall.SIGALRM)
+			time.Sleep(100 * time.Millisecond)
+		}
+		return len(queued(h)) == 0
+	}); err != nil {
+		return err
+	}
+	if err := syscall.Kill(send, syscall.SIGTERM); err != nil {
+		return err
+	}
+	return h.Wait()
+}
+
+func recordPlain(h *host.Host, trace string) error {
+	if err := startTraced(h, trace); err != nil {
+		return err
+	}
+	defer h.Kill()
+	if err := host.FileSays(h.Path("log"), "status: "); err != nil { // else a signal would end it
+		return err
+	}
+	return endTraced(h, false)
+}
+
 func recordSend(h *host.Host, trace string) error {
 	log := h.Path("log")
-	h.Prefix = Strace(trace)
-	err := h.Start(log)
-	h.Prefix = nil
-	if err != nil {
+	if err := startTraced(h, trace); err != nil {
 		return err
 	}
 	defer h.Kill()
@@ -202,22 +254,7 @@ func recordSend(h *host.Host, trace string) error {
 	if err := os.WriteFile(h.Path(again), nil, 0o600); err != nil {
 		return err
 	}
-	send, err := child(h)
-	if err != nil {
-		return err
-	}
-	if err := host.Until("an empty queue", func() bool {
-		// ALRM is for messages that are not being tried: perhaps not yet.
-		_ = syscall.Kill(send, syscall.SIGALRM)
-		time.Sleep(100 * time.Millisecond)
-		return len(queued(h)) == 0
-	}); err != nil {
-		return err
-	}
-	if err := syscall.Kill(send, syscall.SIGTERM); err != nil {
-		return err
-	}
-	return h.Wait()
+	return endTraced(h, true)
 }
 
 // child returns the process that strace started, which is qmail-send by now.

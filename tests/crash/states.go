@@ -195,7 +195,7 @@ func at(ops []Op, m Model) *cut {
 // change is about.
 func (o *Op) touches(sync *Op) bool {
 	for _, n := range slices.Concat(o.Adds, o.Removes) {
-		if o.Kind == Entry && (sync.Dir != "" && path.Dir(n.Path) == sync.Dir || sync.Inode != 0 && n.Inode == sync.Inode) {
+		if o.Kind == Entry && (sync.All || sync.Dir != "" && path.Dir(n.Path) == sync.Dir || sync.Inode != 0 && n.Inode == sync.Inode) {
 			return true
 		}
 	}
@@ -205,7 +205,7 @@ func (o *Op) touches(sync *Op) bool {
 // synced reports whether all directories of a change were synced after it.
 func (c *cut) synced(i int) bool {
 	for _, n := range slices.Concat(c.ops[i].Adds, c.ops[i].Removes) {
-		if !slices.ContainsFunc(c.ops[i:], func(o Op) bool { return o.Kind == Sync && o.Dir == path.Dir(n.Path) }) {
+		if !slices.ContainsFunc(c.ops[i:], func(o Op) bool { return o.Kind == Sync && (o.All || o.Dir == path.Dir(n.Path)) }) {
 			return false
 		}
 	}
@@ -230,7 +230,7 @@ func (o *Op) begins(number string) bool {
 }
 
 func (c *cut) dataSynced(i int) bool {
-	return slices.ContainsFunc(c.ops[i:], func(o Op) bool { return o.Kind == Sync && o.Inode == c.ops[i].Inode && o.Dir == "" })
+	return slices.ContainsFunc(c.ops[i:], func(o Op) bool { return o.Kind == Sync && (o.All || o.Inode == c.ops[i].Inode && o.Dir == "") })
 }
 
 // names lists which of the pending changes of names are on disk: in order all

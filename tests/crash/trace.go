@@ -24,7 +24,7 @@ const (
 	Entry  Kind = iota // changes names: Adds and Removes
 	Write              // Data at Off of Inode
 	Cut                // truncates Inode to Off
-	Sync               // makes Inode, or the names in Dir, durable
+	Sync               // makes Inode, or the names in Dir, or with All everything durable
 	Accept             // a qmail-queue exits 0 after it linked Adds[0] into todo; Inode is the text
 )
 
@@ -44,6 +44,7 @@ type Op struct {
 	Removes []Name
 	Inode   int
 	Dir     string // of a Sync of a directory
+	All     bool   // a Sync of the file system
 	Off     int64
 	Data    []byte
 }
@@ -54,6 +55,9 @@ func (o *Op) String() string {
 	case Entry:
 		return fmt.Sprintf("%s +%v -%v", o.Program, o.Adds, o.Removes)
 	case Sync:
+		if o.All {
+			return o.Program + " sync of all"
+		}
 		return fmt.Sprintf("%s sync %s%d", o.Program, o.Dir, o.Inode)
 	case Accept:
 		return "accepted " + o.Adds[0].Path
@@ -62,7 +66,7 @@ func (o *Op) String() string {
 }
 
 // Calls is what strace has to record for Parse.
-const Calls = "openat,open,creat,write,pwrite64,lseek,fsync,fdatasync,link,linkat,unlink,unlinkat," +
+const Calls = "openat,open,creat,write,pwrite64,lseek,fsync,fdatasync,syncfs,link,linkat,unlink,unlinkat," +
 	"rename,renameat,renameat2,ftruncate,exit_group"
 
 // Strace is the command line that records in the form that Parse reads.
@@ -178,6 +182,9 @@ func (p *parser) call(program, name, text string, at int) error {
 		}
 	case "fsync", "fdatasync":
 		p.sync(op, args[0], at)
+	case "syncfs":
+		op.Kind, op.All = Sync, true
+		p.insert(op, at)
 	default:
 		p.names(op, name, paths)
 	}
@@ -242,6 +249,11 @@ func (p *parser) sync(op Op, full string, at int) {
 	} else {
 		op.Dir = file
 	}
+	p.insert(op, at)
+}
+
+// insert puts an op where its call began.
+func (p *parser) insert(op Op, at int) {
 	p.ops = slices.Insert(p.ops, at, op)
 	for thread, b := range p.begun {
 		if b.at >= at {
