@@ -78,8 +78,10 @@ func (r *Runner) plain(cmd *child.Command) (syscall.WaitStatus, error) {
 // kindOf tells apart which children can do a job, false if it needs a process
 // of its own.
 func kindOf(cmd *child.Command) (kind string, ok bool) {
-	uid, groups := uint32(os.Geteuid()), ""
-	if c := cmd.Credential; c != nil {
+	uid, groups := uint32(0), ""
+	if c := cmd.Credential; c == nil {
+		uid = uint32(os.Geteuid())
+	} else {
 		uid = c.Uid
 		for _, g := range append([]uint32{c.Gid}, c.Groups...) {
 			groups += " " + strconv.FormatUint(uint64(g), 10)
