@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,16 +13,17 @@ import (
 // Commits makes what several goroutines have written durable with one sync of
 // the queue's whole file system: a disk does that for dozens of messages in the
 // time that it needs for a few of their files. It serves where many wait, on
-// file systems and kernels that are known to tell of errors then; all others
-// sync file by file. Its zero value, and a nil one, serve nobody.
+// file systems and kernels that are known to tell of errors then; elsewhere, and
+// for good once a sync has failed, each message syncs its own files.
 type Commits struct {
-	sync    func() error // makes durable what has been written before it is called
+	sync    func() error // makes durable what has been written before it is called; nil: cannot
 	device  uint64       // of the file system
 	writers atomic.Int32
 
 	turn    sync.Mutex // held by who syncs
 	mu      sync.Mutex
 	next    *commit   // not begun; whoever has written joins it
+	failed  bool      // the kernel tells of an error once, perhaps to somebody else
 	resting time.Time // not used until then
 }
 
@@ -39,43 +41,48 @@ const (
 
 	// A sync of the file system also writes what others have left unwritten
 	// there. One that takes longer than its messages could have by themselves
-	// is not tried again for a while.
+	// is not tried again for a while: at least leastRest, and restFactor times as
+	// long as it took.
 	patience           = 250 * time.Millisecond
 	patiencePerMessage = 10 * time.Millisecond
-	rest               = time.Minute
+	leastRest          = time.Minute
+	restFactor         = 20
 )
 
-// syncable are the file systems whose syncfs(2) does for all files what
-// fsync(2) does for one: the magic numbers of statfs(2).
-var syncable = map[int64]bool{
-	unix.EXT4_SUPER_MAGIC: true, unix.XFS_SUPER_MAGIC: true, unix.BTRFS_SUPER_MAGIC: true, unix.F2FS_SUPER_MAGIC: true,
-}
+// errNoCommit says that the file system was not synced; the files must be.
+var errNoCommit = errors.New("not synced as a whole")
 
-// NewCommits returns the commits for the queue that is the working directory,
-// nil where its files must be synced one by one.
+// syncable are the file systems whose syncfs(2) does for all files what
+// fsync(2) does for one, and tells of it when it could not: the magic numbers
+// of statfs(2).
+var syncable = map[int64]bool{unix.EXT4_SUPER_MAGIC: true, unix.XFS_SUPER_MAGIC: true, unix.BTRFS_SUPER_MAGIC: true}
+
+// NewCommits returns the commits for the queue that is the working directory.
 func NewCommits() *Commits {
 	dir, err := fdio.Open(".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil
+		return &Commits{}
 	}
 	var fs unix.Statfs_t
 	st, err := dir.Stat()
 	if err != nil || unix.Fstatfs(int(dir), &fs) != nil || !syncable[int64(fs.Type)] || !tellsErrors() {
 		dir.Close()
-		return nil
+		return &Commits{}
 	}
 	// The descriptor stays: the kernel tells it of errors since it was opened.
 	return &Commits{device: st.Dev, sync: func() error { return unix.Syncfs(int(dir)) }}
 }
 
 // tellsErrors reports whether the kernel's syncfs(2) fails when something could
-// not be written: since Linux 5.8 (syncfs(2), VERSIONS).
+// not be written: data since Linux 5.8 (syncfs(2), VERSIONS), and what the file
+// system itself keeps, a commit of its journal say, since 5.17.
 func tellsErrors() bool {
+	const needed = 5<<8 + 17
 	var u unix.Utsname
 	if unix.Uname(&u) != nil {
 		return false
 	}
-	return release(unix.ByteSliceToString(u.Release[:])) >= 5<<8+8
+	return release(unix.ByteSliceToString(u.Release[:])) >= needed
 }
 
 // release reads the first two numbers of a kernel's version, 5.8 as 0x508.
@@ -95,26 +102,19 @@ func release(version string) int {
 }
 
 // begin and end say that a message is being written.
-func (c *Commits) begin() {
-	if c != nil {
-		c.writers.Add(1)
-	}
-}
+func (c *Commits) begin() { c.writers.Add(1) }
+func (c *Commits) end()   { c.writers.Add(-1) }
 
-func (c *Commits) end() {
-	if c != nil {
-		c.writers.Add(-1)
-	}
-}
+// crowded reports whether many messages are being written.
+func (c *Commits) crowded() bool { return c.writers.Load() >= crowd }
 
 // serves reports whether a sync of the file system is worth it now.
-func (c *Commits) serves() bool {
-	if c == nil || c.writers.Load() < crowd {
-		return false
-	}
+func (c *Commits) serves() bool { return c.sync != nil && c.crowded() && c.usable() }
+
+func (c *Commits) usable() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !time.Now().Before(c.resting)
+	return !c.failed && !time.Now().Before(c.resting)
 }
 
 // wait returns when what the caller has written is durable, or with an error if
@@ -130,18 +130,27 @@ func (c *Commits) wait() error {
 
 	c.turn.Lock()
 	defer c.turn.Unlock()
-	if !mine.done {
-		c.mu.Lock()
-		c.next = nil // who comes now is not in it
-		c.mu.Unlock()
+	if mine.done {
+		return mine.err
+	}
+	c.mu.Lock()
+	c.next = nil // who comes now is not in it
+	c.mu.Unlock()
+	mine.done = true
+	if mine.err = errNoCommit; c.usable() {
 		began := time.Now()
 		mine.err = c.sync()
-		mine.done = true
-		if took := time.Since(began); took > patience+time.Duration(mine.joined)*patiencePerMessage {
-			c.mu.Lock()
-			c.resting = time.Now().Add(rest)
-			c.mu.Unlock()
-		}
+		c.judge(mine, time.Since(began))
 	}
 	return mine.err
+}
+
+// judge decides by how a sync went whether, and when, there is another one.
+func (c *Commits) judge(m *commit, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = c.failed || m.err != nil
+	if took > patience+time.Duration(m.joined)*patiencePerMessage {
+		c.resting = time.Now().Add(max(leastRest, restFactor*took))
+	}
 }

@@ -40,24 +40,27 @@ func TestCommits(t *testing.T) {
 	}
 }
 
-// TestCommitFails: who shares a sync that failed is told.
+// TestCommitFails: who shares a sync that failed is told, and so is everybody
+// who had written something before: the kernel may have told of that.
 func TestCommitFails(t *testing.T) {
 	broken := errors.New("broken")
-	c := &Commits{sync: func() error { return broken }}
+	syncs := 0
+	c := &Commits{sync: func() error { syncs++; return broken }}
 	if err := c.wait(); err != broken {
 		t.Errorf("got %v", err)
+	}
+	if err := c.wait(); err == nil || syncs != 1 {
+		t.Errorf("after a failure: %v, %d syncs", err, syncs)
+	}
+	c.writers.Store(crowd)
+	if c.serves() {
+		t.Error("served after a failure")
 	}
 }
 
 // TestCommitsServe: not few writers, and not a file system that is busy with
 // other things.
 func TestCommitsServe(t *testing.T) {
-	var none *Commits
-	none.begin()
-	if none.serves() {
-		t.Error("no commits serve")
-	}
-	none.end()
 	c := &Commits{sync: func() error { return nil }}
 	for range crowd - 1 {
 		c.begin()
@@ -72,12 +75,16 @@ func TestCommitsServe(t *testing.T) {
 	if err := c.wait(); err != nil {
 		t.Error(err)
 	}
-	if c.serves() {
+	if c.serves() || c.wait() == nil {
 		t.Error("served after a sync that took too long")
 	}
 	c.resting = time.Now()
 	if !c.serves() {
 		t.Error("not served after the rest")
+	}
+	c.sync = nil
+	if c.serves() {
+		t.Error("served where it cannot be")
 	}
 }
 

@@ -39,7 +39,12 @@ type Draft struct {
 	ID   ID
 	mess fdio.FD
 	intd fdio.FD // -1 until OpenEnvelope
+	born time.Time
 }
+
+// oldest is how old a message may be when it is accepted: well below the 36
+// hours after which its text is taken for abandoned (Ossified).
+const oldest = 30 * time.Hour
 
 // maxPidNames is how many names are tried for the file in pid.
 const maxPidNames = 9
@@ -68,7 +73,7 @@ func NewDraft(pid int, start time.Time) (*Draft, error) {
 		file.Close()
 		return nil, &StepError{step, err}
 	}
-	return &Draft{ID: id, mess: file, intd: -1}, nil
+	return &Draft{ID: id, mess: file, intd: -1, born: time.Now()}, nil
 }
 
 // enterMess moves a new file from its name in pid to mess.
@@ -148,6 +153,9 @@ func (d *Draft) Commit() error {
 		return &StepError{StepTodo, err}
 	}
 	defer todo.Close()
+	if time.Since(d.born) > oldest { // a disk hung, and no alarm got through
+		return &StepError{StepTodo, syscall.ETIMEDOUT}
+	}
 	if err := syscall.Link(d.ID.Intd(), d.ID.Todo()); err != nil {
 		return &StepError{StepTodo, err}
 	}

@@ -20,7 +20,7 @@ type Preprocessor struct {
 	// empty: none.
 	Copy string
 
-	// Commits may make many messages durable at once; nil: each by itself.
+	// Commits may make many messages durable at once.
 	Commits *Commits
 
 	// Began is called once the message is being preprocessed.
@@ -165,7 +165,7 @@ func (o *outputs) commit(c *Commits) error {
 	if c.serves() && o.on(c.device) && c.wait() == nil {
 		return nil
 	}
-	return o.sync()
+	return o.sync(!c.crowded())
 }
 
 // on reports whether all files are on a device.
@@ -178,21 +178,29 @@ func (o *outputs) on(device uint64) bool {
 	return true
 }
 
-// sync makes the files and their names durable, all at once: the message stays
-// in todo until everything is there, so that their order does not matter, and
-// a disk that takes long for each sync takes that long once.
-func (o *outputs) sync() error {
+// sync makes the files and their names durable, in any order, for the message
+// stays in todo until everything is there: all at once, so that a disk that
+// takes long for each sync takes that long once, or, where other messages keep
+// it busy, one after the other.
+func (o *outputs) sync(atOnce bool) error {
 	files := o.all()
 	errs := make([]error, 2*len(files))
-	var rest sync.WaitGroup
-	for i, f := range files {
-		rest.Go(func() { errs[2*i+1] = syncDirOf(f.path) })
-		if i > 0 {
-			rest.Go(func() { errs[2*i] = f.file.Sync() })
+	var others sync.WaitGroup
+	do := func(i int, f func() error) {
+		if atOnce && i > 0 {
+			others.Go(func() { errs[i] = f() })
+		} else {
+			errs[i] = f()
 		}
 	}
-	errs[0] = o.info.file.Sync()
-	rest.Wait()
+	for i := len(errs) - 1; i >= 0; i-- { // the first is done here, when the others have begun
+		if f := files[i/2]; i%2 == 0 {
+			do(i, f.file.Sync)
+		} else {
+			do(i, func() error { return syncDirOf(f.path) })
+		}
+	}
+	others.Wait()
 	for i, err := range errs {
 		if err != nil {
 			return &FileError{"trouble fsyncing", files[i/2].path, err}

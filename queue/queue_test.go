@@ -231,6 +231,7 @@ func TestPidNames(t *testing.T) {
 
 func preprocess(id ID, log *[]string) ([Channels]bool, error) {
 	p := Preprocessor{
+		Commits: NewCommits(),
 		Route: func(r string) (Channel, string) {
 			if strings.HasSuffix(r, "@here") {
 				return Local, "v-" + r

@@ -62,8 +62,8 @@ var leastAS uint64 = 900 << 20
 var exitCode = "111"
 
 // threads is set at link time, to anything, for programs that run their Go
-// code on one thread: those that live for one message. The runtime then starts
-// fewer of them, which is a fifth of its time to start. The entry point tells it
+// code on one thread: those that live for one message, or only hand work on. The
+// runtime then starts fewer of them, which is a fifth of its time to start. The entry point tells it
 // so by adding oneThread to the environment; Apply takes it out again.
 var (
 	threads   string

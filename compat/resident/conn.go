@@ -51,7 +51,8 @@ func (c *Conn) Send(data []byte, files ...fdio.FD) error {
 
 // Receive takes in a datagram into buf, and the descriptors that came with it,
 // close-on-exec, which are the caller's to close. io.EOF is the other side's
-// end. A datagram that does not fit is the error EMSGSIZE.
+// end. A datagram that does not fit, or whose descriptors do not, is the error
+// EMSGSIZE; of one without its descriptors data is there all the same.
 func (c *Conn) Receive(buf []byte) (data []byte, files []fdio.FD, err error) {
 	err = perform(c.raw.Read, func(fd int) (err error) {
 		data, files, err = receive(fd, buf)
@@ -69,9 +70,12 @@ func receive(fd int, buf []byte) (data []byte, files []fdio.FD, err error) {
 	}
 	files = received(room[:rights])
 	switch {
-	case flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) != 0:
+	case flags&syscall.MSG_TRUNC != 0:
 		Close(files)
 		return nil, nil, syscall.EMSGSIZE
+	case flags&syscall.MSG_CTRUNC != 0:
+		Close(files)
+		return buf[:n], nil, syscall.EMSGSIZE
 	case n == 0:
 		Close(files)
 		return nil, nil, io.EOF

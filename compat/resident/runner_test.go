@@ -42,6 +42,10 @@ func beServed() int {
 				_, _ = fdio.FD(2).WriteString(strings.Join(os.Environ(), ","))
 			case "leave":
 				stays = false
+			case "few": // it may open one more file
+				free, _ := fdio.Open("/dev/null", syscall.O_RDONLY, 0)
+				free.Close()
+				_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(free) + 1, Max: uint64(free) + 1})
 			case "kill":
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			case "title":
@@ -270,6 +274,20 @@ func TestRunnerOfOthers(t *testing.T) {
 		if first.status.ExitStatus() != 4 || second.status.ExitStatus() != 4 || first.pid == second.pid {
 			t.Errorf("%s: %+v, %+v", script, first, second)
 		}
+	}
+}
+
+// TestRunnerLosesJob: a job that does not get into a child has not been done.
+func TestRunnerLosesJob(t *testing.T) {
+	r, path := runner(t, "program")
+	if o := run(t, r, path, somebody(65534), "few"); o.status != 0 {
+		t.Fatalf("first: %+v", o)
+	}
+	if o := run(t, r, path, somebody(65534), "cat"); o.status.ExitStatus() != temporary {
+		t.Errorf("second: %+v, want exit code %d", o, temporary)
+	}
+	if o := run(t, r, path, somebody(65534), "cat"); o.status != 0 || o.output != "input" {
+		t.Errorf("third: %+v", o)
 	}
 }
 

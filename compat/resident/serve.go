@@ -1,6 +1,8 @@
 package resident
 
 import (
+	"errors"
+	"io"
 	"math"
 	"os"
 	"strings"
@@ -42,8 +44,11 @@ func Serve(called string, args []string, job Job) int {
 			return code
 		}
 		data, files, err := p.Next(buf)
-		if err != nil {
+		if err == io.EOF || errors.Is(err, syscall.ECONNRESET) {
 			return code // nobody needs it any more, or ever did
+		}
+		if err != nil {
+			return temporary // there was a job, which is not done
 		}
 		var ok bool
 		if args, ok = arguments(data); !ok || place(files) != nil {
@@ -63,16 +68,28 @@ func restore(environment []string) {
 	}
 }
 
-// leastProcesses is a limit on a user's processes and threads under which one
-// that only waits would be in the way of others.
-const leastProcesses = 512
+const (
+	// leastProcesses is a limit on a user's processes and threads under which
+	// one that only waits would be in the way of others.
+	leastProcesses = 512
+
+	// leastFiles is a limit on open files under which the descriptors of a
+	// second job might not get in.
+	leastFiles = 32
+)
 
 // mayStay reports whether a process that lives longer cannot run into limits
 // that are meant for one job.
 func mayStay() bool {
-	var cpu, processes unix.Rlimit
-	return unix.Getrlimit(unix.RLIMIT_CPU, &cpu) == nil && cpu.Cur == math.MaxUint64 &&
-		unix.Getrlimit(unix.RLIMIT_NPROC, &processes) == nil && processes.Cur >= leastProcesses
+	return limit(unix.RLIMIT_CPU) == math.MaxUint64 && limit(unix.RLIMIT_NPROC) >= leastProcesses &&
+		limit(unix.RLIMIT_NOFILE) >= leastFiles
+}
+
+// limit returns a soft limit, 0 if it is not known.
+func limit(resource int) uint64 {
+	var l unix.Rlimit
+	_ = unix.Getrlimit(resource, &l)
+	return l.Cur
 }
 
 // teller passes on what a job tells, until its end.

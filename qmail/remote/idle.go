@@ -127,8 +127,16 @@ func (i *idle) expire(t terms, k *kept) {
 // on.
 func (i *idle) close() {
 	i.mu.Lock()
+	i.over = true
+	i.mu.Unlock()
+	i.dismiss()
+}
+
+// dismiss takes leave of all hosts.
+func (i *idle) dismiss() {
+	i.mu.Lock()
 	links := i.links
-	i.links, i.count, i.over = nil, 0, true
+	i.links, i.count = map[terms][]*kept{}, 0
 	i.mu.Unlock()
 	for _, list := range links {
 		for _, k := range list {

@@ -111,20 +111,27 @@ func (p *depot) become() {
 	copied.Close()
 }
 
-// serve takes jobs until nobody sends any, and returns when all have ended.
+// serve takes jobs until nobody sends any, and returns when all have ended. One
+// whose message does not get in, for there are too many open files, is
+// declined, and kept connections make room.
 func (p *depot) serve() {
 	defer p.idle.close()
 	defer p.running.Wait()
 	buf := make([]byte, resident.MaxDatagram)
 	for {
 		data, files, err := p.post.Receive(buf)
-		if err != nil {
+		if err != nil && err != syscall.EMSGSIZE {
 			return
 		}
 		e, ok := errand.ParseJob(data)
-		if !ok || len(files) != 1 {
+		if !ok || len(files) > 1 {
 			resident.Close(files)
 			return
+		}
+		if len(files) == 0 {
+			p.idle.dismiss()
+			_ = p.post.Send(errand.Answer{Number: e.Number, Kind: errand.Declined}.Append(nil))
+			continue
 		}
 		p.start(&job{Job: e, message: files[0]})
 	}
@@ -168,7 +175,7 @@ func (p *depot) deliver(j *job) {
 		j.message.Close()
 		return
 	}
-	o := occasion{j.file.device, j.file.inode, j.Sender, config, x.source, routeOf(targets)}
+	o := occasion{j.file.device, j.file.inode, j.Sender, config, x.source, routeOf(targets), !ascii(j.Recipient)}
 	if g := p.join(o, j); g != nil {
 		p.lead(g, x, targets)
 	}

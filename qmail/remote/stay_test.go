@@ -598,6 +598,38 @@ func TestApart(t *testing.T) {
 	}
 }
 
+// TestApartUnicode: a recipient that a host cannot be told fails alone.
+func TestApartUnicode(t *testing.T) {
+	d := newDesk(t)
+	files := routeTo(d)
+	files["me"], files["smtputf8"] = "me.example\n", "1\n"
+	c := stay(t, files)
+	one := c.message("one\n")
+	plain, beyond := c.send(one, "s@x.example", "a@y.example"), c.send(one, "s@x.example", "ä@y.example")
+	got := c.receive(2)
+	if got[plain] != gotIt || !strings.HasPrefix(got[beyond], "D") {
+		t.Errorf("got %q and %q", got[plain], got[beyond])
+	}
+}
+
+// TestDeclinesWithoutMessage: a job whose message does not get in is not done
+// here.
+func TestDeclinesWithoutMessage(t *testing.T) {
+	d := newDesk(t)
+	c := stay(t, routeTo(d))
+	j := errand.Job{Number: 7, Host: "y.example", Sender: "s@x.example", Recipient: "a@y.example"}
+	if err := c.post.Send(j.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	data, _, err := c.post.Receive(make([]byte, resident.MaxDatagram))
+	if a, ok := errand.ParseAnswer(data); err != nil || !ok || a.Number != j.Number || a.Kind != errand.Declined {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	if got := c.deliver("b@y.example"); got != gotIt {
+		t.Errorf("afterwards: %q", got)
+	}
+}
+
 // TestOneHangs: a silent host holds up nobody else's mail.
 func TestOneHangs(t *testing.T) {
 	silent, d := newDesk(t), newDesk(t)

@@ -19,6 +19,7 @@ type occasion struct {
 	config        *Config
 	source        source
 	route         string // every address that may be tried, with all that matters about it
+	unicode       bool   // recipients whom not every host can be told
 }
 
 // routeOf writes targets down; the order of those that are equally good does

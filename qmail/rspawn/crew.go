@@ -1,6 +1,8 @@
 package rspawn
 
 import (
+	"errors"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -132,7 +134,7 @@ func (r *Remote) recruit(j job, cmd child.Command, of resident.Identity) (m *mem
 	offer.Started()
 	if err != nil {
 		offer.Conn.Close()
-		r.crew.welcome(nil, offer.Of)
+		r.crew.welcome(nil, resident.Identity{}) // no fault of the program's
 		return nil, notRun(err), true
 	}
 	ended := make(chan spawn.End, 1)
@@ -140,7 +142,10 @@ func (r *Remote) recruit(j job, cmd child.Command, of resident.Identity) (m *mem
 	_ = offer.Conn.SetReadDeadline(time.Now().Add(offerTime))
 	if _, err := offer.Accepted(errand.Name); err != nil {
 		offer.Conn.Close()
-		r.crew.welcome(nil, offer.Of)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			of = resident.Identity{} // the host is busy
+		}
+		r.crew.welcome(nil, of)
 		return nil, <-ended, true
 	}
 	_ = offer.Conn.SetReadDeadline(time.Time{})

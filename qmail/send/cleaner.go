@@ -32,8 +32,12 @@ type errand struct {
 // belongs to another.
 const maxAsked = 16
 
-// room reports whether a request would be sent at once.
-func (c *cleaner) room() bool { return !c.lost && len(c.asked)+len(c.waiting) < maxAsked }
+// forEnded is how many of them only messages that have ended may use: a flood
+// of new ones is not to hold them up.
+const forEnded = 4
+
+// room reports whether cleanMess would ask at once.
+func (c *cleaner) room() bool { return !c.lost && len(c.asked) < maxAsked }
 
 // busy reports whether answers are owed.
 func (c *cleaner) busy() bool { return len(c.asked)+len(c.waiting) > 0 }
@@ -50,16 +54,20 @@ func (s *Scheduler) askCleaner(r wire.CleanRequest, then func(done bool)) {
 // sendErrands sends what qmail-clean is to do, as far ahead as it may be.
 func (s *Scheduler) sendErrands() {
 	c := &s.cleaner
-	n := min(len(c.waiting), maxAsked-len(c.asked))
-	if n == 0 {
-		return
+	if n := min(len(c.waiting), maxAsked-forEnded-len(c.asked)); n > 0 {
+		s.ask(c.waiting[:n]...)
+		c.waiting = append(c.waiting[:0], c.waiting[n:]...)
 	}
+}
+
+// ask sends errands.
+func (s *Scheduler) ask(errands ...errand) {
+	c := &s.cleaner
 	var text []byte
-	for _, e := range c.waiting[:n] {
+	for _, e := range errands {
 		text = append(append(text, e.String()...), 0)
 	}
-	c.asked = append(c.asked, c.waiting[:n]...)
-	c.waiting = append(c.waiting[:0], c.waiting[n:]...)
+	c.asked = append(c.asked, errands...)
 	if _, err := c.request.Write(text); err != nil {
 		s.cleanerDied()
 	}
@@ -107,12 +115,19 @@ func (s *Scheduler) cleanerDied() {
 // even if qmail-send is killed. A crash before leaves the text to the walk for
 // abandoned messages.
 func (s *Scheduler) cleanMess(id queue.ID) {
-	s.askForMess(id, func(bool) {})
-	s.sendErrands()
+	if s.cleaner.room() {
+		s.ask(errand{messRequest(id), func(bool) {}})
+	} else {
+		s.askForMess(id, func(bool) {})
+	}
 }
 
 func (s *Scheduler) askForMess(id queue.ID, then func(done bool)) {
-	s.askCleaner(wire.CleanRequest{Kind: wire.CleanMess, ID: uint64(id)}, then)
+	s.askCleaner(messRequest(id), then)
+}
+
+func messRequest(id queue.ID) wire.CleanRequest {
+	return wire.CleanRequest{Kind: wire.CleanMess, ID: uint64(id)}
 }
 
 // mayCleanUp reports whether a walk for abandoned messages may begin when its

@@ -10,8 +10,8 @@ import (
 	"github.com/reqmail/reqmail/queue"
 )
 
-// maxPreparing is how many messages are preprocessed at a time: so many syncs
-// of files a file system commits together. Each takes a thread.
+// maxPreparing is how many messages are preprocessed at a time: so many a file
+// system makes durable together. Each may take a thread.
 const maxPreparing = 32
 
 // maxTaken is how many entries of todo may be under way from when they are

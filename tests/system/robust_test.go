@@ -158,3 +158,12 @@ func TestEnvironmentStaysAsItWas(t *testing.T) {
 		}
 	}
 }
+
+// TestTimerSlack: it is small enough for whatever programs of .qmail lines do.
+func TestTimerSlack(t *testing.T) {
+	s := layOut(t)
+	out, err := s.Run("", "bouncesaying", "no", "grep", "-qx", "250000", "/proc/self/timerslack_ns")
+	if code, _ := err.(*exec.ExitError); code == nil || code.ExitCode() != 100 { // what grep has found bounces
+		t.Errorf("not 250000 ns: %v: %s", err, out)
+	}
+}
