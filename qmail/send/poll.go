@@ -38,11 +38,13 @@ func (s *Scheduler) wait() (readiness, error) {
 	if !s.leaving && s.trigger >= 0 && s.todo.scan == nil {
 		watch(int32(s.trigger), unix.POLLIN, &ready.trigger)
 	}
+	seen := s.signals.taken.Load()
 	_, err := unix.Poll(fds, s.timeout())
+	if err == unix.EINTR {
+		s.signals.catchUp(seen)
+		return readiness{}, nil
+	}
 	if err != nil {
-		if err == unix.EINTR {
-			err = nil
-		}
 		return readiness{}, err
 	}
 	if fds[0].Revents != 0 {

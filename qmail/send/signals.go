@@ -5,6 +5,7 @@ import (
 	"os/signal"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/reqmail/reqmail/compat/fdio"
 )
@@ -13,8 +14,19 @@ import (
 // pipe, so that a signal is never slept over.
 type signals struct {
 	term, alarm, hangup atomic.Bool
-	wake                fdio.FD // becomes readable after a signal
-	waker               int     // the other end
+	taken               atomic.Int64 // how many there were
+	wake                fdio.FD      // becomes readable after a signal
+	waker               int          // the other end
+}
+
+// catchUp waits a moment for the flag of the signal that has interrupted the loop
+// since it had seen so many. A goroutine sets it, and whoever has sent HUP takes
+// it for granted that the message that he queues then is routed anew.
+func (s *signals) catchUp(seen int64) {
+	const pause, most = 50 * time.Microsecond, 5 * time.Millisecond
+	for began := time.Now(); s.taken.Load() == seen && time.Since(began) < most; {
+		time.Sleep(pause)
+	}
 }
 
 // poke wakes the loop. Full is as good as written.
@@ -38,6 +50,7 @@ func catchSignals() (*signals, error) {
 			case syscall.SIGHUP:
 				s.hangup.Store(true)
 			}
+			s.taken.Add(1)
 			s.poke()
 		}
 	}()
