@@ -215,6 +215,7 @@ func (s *Scheduler) actOnSignals() {
 func (s *Scheduler) flush(channel string) {
 	for c := range s.channel {
 		if channel == "" || channel == queue.Channel(c).String() {
+			s.takingIn.flush(queue.Channel(c), s.recent)
 			for _, q := range s.schedules(queue.Channel(c)) {
 				q.allDue(s.recent)
 			}

@@ -20,8 +20,27 @@ import (
 // after it has ended and its number belongs to another message. So the loop
 // remembers, as long as the walk goes on, what it has begun to preprocess, and
 // takes no news of it from the walk.
+//
+// Likewise, what has the whole queue tried now counts for what is still to come.
 type takingIn struct {
-	met map[queue.ID]bool // begun to be preprocessed meanwhile; nil when the walk is over
+	met     map[queue.ID]bool      // begun to be preprocessed meanwhile; nil when the walk is over
+	flushed [queue.Channels]*int64 // when each channel was made due meanwhile
+}
+
+// flush makes a channel's messages due that are still to come.
+func (t *takingIn) flush(c queue.Channel, now int64) {
+	if !t.over() {
+		t.flushed[c] = &now
+	}
+}
+
+// hasten makes a message due that the walk has found, if its channel is.
+func (t *takingIn) hasten(f *found) {
+	for c, now := range t.flushed {
+		if now != nil {
+			f.state.NextTry[c] = *now
+		}
+	}
 }
 
 // over reports whether the walk has ended.
@@ -106,11 +125,12 @@ func (s *Scheduler) lookAt(id queue.ID) found {
 func (s *Scheduler) takeIn(batch []found, last bool) {
 	for _, f := range batch {
 		if !s.takingIn.met[f.id] {
+			s.takingIn.hasten(&f)
 			s.enter(f)
 		}
 	}
 	if last {
-		s.takingIn.met = nil
+		s.takingIn = takingIn{}
 		s.steer.takenIn(&s.failed)
 	}
 }

@@ -39,6 +39,30 @@ func TestTakingInBeside(t *testing.T) {
 	p.wantOnce()
 }
 
+// ALRM counts for what is not taken in yet, too.
+func TestAlarmWhileTakingIn(t *testing.T) {
+	p := newPeers(t, 9, func() { laterDue(t, 2*takeInBatch) })
+	if p.takingIn.over() {
+		t.Fatal("all is taken in")
+	}
+	p.flush("")
+	p.untilTakenIn()
+	p.persistSchedule()
+	late := 0
+	for id := range queue.ID(2 * takeInBatch) {
+		st, err := os.Stat(id.Recipients(queue.Remote))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if time.Until(st.ModTime()) > time.Minute {
+			late++
+		}
+	}
+	if late > 9 { // they are being delivered
+		t.Errorf("%d messages are not due", late)
+	}
+}
+
 // untilTakenIn serves until the walk over the queue has ended.
 func (p *peers) untilTakenIn() {
 	p.t.Helper()
