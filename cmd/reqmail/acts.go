@@ -71,8 +71,8 @@ func filterFlags() []cli.Flag {
 		&cli.StringFlag{Name: "newer", Usage: "at most `SPAN` old"},
 		&cli.StringFlag{Name: "larger", Usage: "of at least `SIZE`, as in 10M"},
 		&cli.StringFlag{Name: "smaller", Usage: "of at most `SIZE`"},
-		&cli.IntFlag{Name: "min-tries", Usage: "tried at least `N` times"},
-		&cli.IntFlag{Name: "max-tries", Usage: "tried at most `N` times"},
+		&cli.StringFlag{Name: "min-tries", Usage: "tried at least `N` times"},
+		&cli.StringFlag{Name: "max-tries", Usage: "tried at most `N` times"},
 	}
 }
 
@@ -81,7 +81,7 @@ func words(c *cli.Context) manage.Words {
 		Sender: c.String("sender"), Recipient: c.String("recipient"), Domain: c.String("domain"), Status: c.String("status"),
 		Channel: c.String("channel"), Area: c.String("area"), States: c.StringSlice("state"),
 		Older: c.String("older"), Newer: c.String("newer"), Larger: c.String("larger"), Smaller: c.String("smaller"),
-		MinTries: c.Int("min-tries"), MaxTries: c.Int("max-tries"),
+		MinTries: c.String("min-tries"), MaxTries: c.String("max-tries"),
 	}
 }
 

@@ -65,7 +65,7 @@ func queueCommands() []*cli.Command {
 					defer logs.Close()
 				}
 				return onQueue(c, func(s *manage.Screen, q manage.Queue) error {
-					return manage.Report(s, q, logs, since, until, max(c.Int("top"), 0))
+					return manage.Report(s, q, logs, since, until, c.Int("top"))
 				})
 			},
 		},
@@ -87,16 +87,39 @@ func commands(list ...*cli.Command) []*cli.Command {
 		c.OnUsageError = usageError
 		if action := c.Action; action != nil {
 			c.Action = func(c *cli.Context) error {
-				for _, arg := range c.Args().Slice() {
-					if strings.HasPrefix(arg, "-") && arg != "-" {
-						return usage{"options stand before arguments: " + arg}
-					}
+				if err := checkLine(c); err != nil {
+					return err
 				}
 				return action(c)
 			}
 		}
 	}
 	return list
+}
+
+// checkLine refuses what would otherwise be as if it were not there: options
+// behind arguments, options whose value is empty, which in a script is a
+// variable without one, and counts of nothing.
+func checkLine(c *cli.Context) error {
+	for _, arg := range c.Args().Slice() {
+		if strings.HasPrefix(arg, "-") && arg != "-" {
+			return usage{"options stand before arguments: " + arg}
+		}
+	}
+	for _, flag := range c.Command.Flags {
+		name := flag.Names()[0]
+		switch flag.(type) {
+		case *cli.StringFlag:
+			if c.IsSet(name) && c.String(name) == "" {
+				return usage{"--" + name + " is given without a value"}
+			}
+		case *cli.IntFlag:
+			if c.IsSet(name) && c.Int(name) < 1 {
+				return usage{"--" + name + " is at least 1"}
+			}
+		}
+	}
+	return nil
 }
 
 // screen is where a command shows things.
@@ -162,9 +185,6 @@ func list(c *cli.Context) error {
 	}
 	if err := query.Sort.Check(); err != nil {
 		return usage{err.Error()}
-	}
-	if query.Limit < 0 {
-		return usage{"a limit is not negative"}
 	}
 	view := func(s *manage.Screen, q manage.Queue) error { return manage.List(s, q, query) }
 	if c.Bool("watch") {
@@ -292,7 +312,7 @@ func schedule(c *cli.Context) error {
 		return err
 	}
 	const spamExpertsLifetime = 4 * 86400
-	return manage.Table(screen(c), birth.Unix(), max(c.Int("limit"), 0), []manage.Column{
+	return manage.Table(screen(c), birth.Unix(), c.Int("limit"), []manage.Column{
 		{Name: "qmail local", Schedule: manage.Qmail{Channel: queue.Local, Lifetime: lifetime}},
 		{Name: "qmail remote", Schedule: manage.Qmail{Channel: queue.Remote, Lifetime: lifetime}},
 		{Name: "Postfix", Schedule: p},

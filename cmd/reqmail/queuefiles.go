@@ -164,7 +164,11 @@ func exportQueue(c *cli.Context) error {
 		f.IDs = append(f.IDs, uint64(id))
 	}
 	f.Sender, f.Recipient, f.Domain = c.String("sender"), c.String("recipient"), c.String("domain")
-	f.MinAge, f.MaxAge = int64(c.Duration("older")/time.Second), int64(c.Duration("younger")/time.Second)
+	f.MinAge = int64(c.Duration("older") / time.Second)
+	if c.IsSet("younger") {
+		youngest := int64(c.Duration("younger") / time.Second)
+		f.MaxAge = &youngest
+	}
 	if err := f.Check(); err != nil {
 		return usage{err.Error()}
 	}

@@ -81,8 +81,17 @@ func TestWords(t *testing.T) {
 	if err != nil || f.Area != "" || !slices.Equal(f.States, []steer.State{steer.Deferred}) || f.MinAge != 3600 || f.MinSize != 1024 {
 		t.Errorf("%+v, %v", f, err)
 	}
+	f, err = Words{MaxTries: "0", Smaller: "0", Newer: "0", MinTries: "0"}.Filter()
+	if err != nil || f.MaxTries == nil || *f.MaxTries != 0 || f.MaxSize == nil || *f.MaxSize != 0 || f.MaxAge == nil || *f.MaxAge != 0 {
+		t.Errorf("bounds of 0: %+v, %v", f, err)
+	}
+	for _, w := range []Words{{MaxTries: "0"}, {MinTries: "0"}, {Larger: "0"}, {Older: "0"}} {
+		if w.Empty() {
+			t.Errorf("%+v is taken for no filter", w)
+		}
+	}
 	var mistake *UsageError
-	for _, w := range []Words{{Older: "x"}, {States: []string{"x"}}, {Channel: "x"}, {Older: "2h", Newer: "1h"}} {
+	for _, w := range []Words{{Older: "x"}, {MaxTries: "x"}, {MinTries: "-1"}, {States: []string{"x"}}, {Channel: "x"}, {Older: "2h", Newer: "1h"}} {
 		if _, err := w.Filter(); !errors.As(err, &mistake) || w.Empty() {
 			t.Errorf("%+v: %v", w, err)
 		}

@@ -91,6 +91,7 @@ func TestManageList(t *testing.T) {
 		"--sender bob@*": 2, "--sender <>": 0, "--recipient repair@*": 1, "--domain " + host.Name: 3, "--domain *.org": 0,
 		"--channel local": 3, "--channel remote": 0, "--state deferred": 3, "--state held --state fresh": 0, "--area deferred": 3,
 		"--older 1h": 0, "--newer 1h": 3, "--larger 10k": 1, "--smaller 10k": 2, "--min-tries 1": 3, "--min-tries 2": 0, "--max-tries 1": 3,
+		"--max-tries 0": 0, "--smaller 0": 0, "--larger 0": 3, "--min-tries 0": 3,
 		"--sender bob@* --larger 10k": 0,
 	} {
 		if got := len(s.messages(args(options)...)); got != want {
@@ -189,6 +190,7 @@ func TestManageActs(t *testing.T) {
 	s.write("verdict", "0\n")
 	s.says(fine, []string{"--json", "retry", id(names[0])}, `{"touched":1}`)
 	s.until("the end of one", func() bool { return len(s.messages()) == 3 })
+	s.says(fine, args("remove --sender ann@* --max-tries 0"), "remove 0 messages\n")
 	s.says(fine, []string{"remove", id(names[1])}, "remove 1 message\n")
 	s.write("alias/.qmail-ann", "./Bounces\n")
 	s.inject("Subject: mine\n\nx\n", "-f", "ann@"+host.Name, "verdict@"+host.Name)
@@ -290,7 +292,8 @@ func TestManageBadInput(t *testing.T) {
 	other := steer.Name{ID: name.ID, Birth: name.Birth + 1}
 	for line, code := range map[string]int{
 		"frob": usage, "list --frob": usage, "list x": usage, "list --older 5x": usage, "list --older -1h": usage, "list --newer 1h --older 2h": usage,
-		"list --larger 10q": usage, "list --sort frob": usage, "list --state frob": usage, "list --channel frob": usage, "list --limit -1": usage,
+		"list --larger 10q": usage, "list --sort frob": usage, "list --state frob": usage, "list --channel frob": usage, "list --limit -1": usage, "list --limit 0": usage, "list --max-tries x": usage, "report --top 0": usage, "schedule --limit 0": usage,
+		"list --sender=": usage, "remove --older 0 --sender=": usage,
 		"list --limit x": usage, "list --sender " + strings.Repeat("*", 1001): usage,
 		"show": usage, "show x": usage, "show 1": failed, "show 99999999999999999999": usage, "show " + other.String(): failed,
 		"show " + id(name) + " --body": usage,
