@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reqmail/reqmail/compat/steer"
+	"github.com/reqmail/reqmail/qmail/clean"
 	"github.com/reqmail/reqmail/qmail/manage"
 )
 
@@ -21,7 +22,7 @@ func actCommands() []*cli.Command {
 		&cli.StringFlag{Name: "for", Usage: "for a `SPAN` of time"}, until, reason,
 	}
 	channel := &cli.StringFlag{Name: "channel", Usage: "`CHANNEL`: local or remote"}
-	return commands(
+	return append(commands(
 		act(steer.Retry, "try messages now"),
 		act(steer.Hold, "keep messages from being tried", until, reason),
 		act(steer.Release, "end holds; thaws frozen messages"),
@@ -54,7 +55,7 @@ func actCommands() []*cli.Command {
 				})
 			},
 		},
-	)
+	), cleanerCommand())
 }
 
 // filterFlags select messages.
@@ -65,7 +66,7 @@ func filterFlags() []cli.Flag {
 		&cli.StringFlag{Name: "domain", Usage: "to a domain of this `GLOB`"},
 		&cli.StringFlag{Name: "status", Usage: "with `TEXT` in a reason"},
 		&cli.StringFlag{Name: "channel", Usage: "on `CHANNEL`: local or remote"},
-		&cli.StringSliceFlag{Name: "state", Usage: "of `STATE`: frozen, held, active, postponed, suspended, deferred, fresh"},
+		&cli.StringSliceFlag{Name: "state", Usage: "of `STATE`: frozen, held, active, postponed, suspended, deferred, fresh, queued"},
 		&cli.StringFlag{Name: "area", Usage: "in `AREA`: quarantine, postponed, deferred, archive, or a word of control/mailpolicy"},
 		&cli.StringFlag{Name: "older", Usage: "at least `SPAN` old, as in 2h"},
 		&cli.StringFlag{Name: "newer", Usage: "at most `SPAN` old"},
@@ -118,9 +119,35 @@ func act(verb steer.Verb, usage string, more ...cli.Flag) *cli.Command {
 				},
 				Messages: c.Args().Slice(), Words: words(c), All: c.Bool("all"), Consent: consent(c),
 			}
+			if verb == steer.Remove && !o.DryRun && !o.Bounce {
+				if o.Cleaner, err = startCleaner(c); err != nil {
+					return err
+				}
+			}
 			return onQueue(c, func(s *manage.Screen, q manage.Queue) error { return manage.Act(s, q, o) })
 		},
 	}
+}
+
+// cleanerName is the command that reqmail runs as another user.
+const cleanerName = "clean-queue"
+
+// cleanerCommand serves the requests of a manage.Cleaner.
+func cleanerCommand() *cli.Command {
+	return &cli.Command{
+		Name: cleanerName, Hidden: true,
+		Action: func(*cli.Context) error { return exit(clean.Run(os.Stdin, os.Stdout, time.Now)) },
+	}
+}
+
+// startCleaner runs this program again: the qmail-clean of a home may be built
+// for another one, and would remove messages there.
+func startCleaner(c *cli.Context) (*manage.Cleaner, error) {
+	home, err := homeOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return manage.StartCleaner(home, "/proc/self/exe", cleanerName)
 }
 
 // untilOf reads the time that a verb needs, or may have.

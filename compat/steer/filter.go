@@ -90,7 +90,15 @@ func (f *Filter) MatchIndex(m *Message, now int64) bool {
 		(f.Area == "" || f.Area == m.Area) &&
 		within(now-m.Birth, f.MinAge, f.MaxAge) &&
 		within(m.Size, f.MinSize, f.MaxSize) &&
-		within(m.Tries, f.MinTries, f.MaxTries)
+		f.matchTries(m.Tries)
+}
+
+// matchTries selects no message whose tries are not known by their number.
+func (f *Filter) matchTries(tries int) bool {
+	if tries == TriesUnknown {
+		return f.MinTries == 0 && f.MaxTries == nil
+	}
+	return within(tries, f.MinTries, f.MaxTries)
 }
 
 // within reports whether n lies between two bounds.

@@ -115,6 +115,10 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
+	m.Tries = TriesUnknown
+	if !(&Filter{}).Match(&m, now) || (&Filter{MaxTries: &none}).Match(&m, now) || (&Filter{MinTries: 1}).Match(&m, now) {
+		t.Error("tries that are not known are taken for a number")
+	}
 	m.Sender = ""
 	if f := (Filter{Sender: "<>"}); !f.Match(&m, now) {
 		t.Error("the null sender is not found")

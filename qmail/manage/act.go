@@ -18,8 +18,8 @@ type Order struct {
 	steer.Act
 	Messages []string // names
 	Words    Words
-	All      bool // without words: on everything
-	Sort     steer.Sort
+	All      bool     // without words: on everything
+	Cleaner  *Cleaner // for removals while qmail-send is stopped
 	Consent
 }
 
@@ -37,6 +37,10 @@ const atOnce = 10000
 // agreed to is what is done.
 func Act(s *Screen, q Queue, o Order) error {
 	total := steer.Result{}
+	f, byFiles := q.(*Files)
+	if byFiles {
+		f.cleaner = o.Cleaner
+	}
 	list, err := o.targets(q, &total)
 	if err != nil {
 		return err
@@ -57,7 +61,7 @@ func Act(s *Screen, q Queue, o Order) error {
 		add(&total, result)
 	}
 	s.result(o.Act, total)
-	if f, ok := q.(*Files); ok && !o.DryRun && len(list) > 0 {
+	if byFiles && !o.DryRun && total.Touched > 0 {
 		s.note(f.after(o.Act))
 	}
 	if total.Failed > 0 {

@@ -32,8 +32,6 @@ func Status(s *Screen, q Queue) error {
 		}{st, !byFiles, !byFiles || f.running})
 	}
 	switch {
-	case byFiles:
-		s.emphasis(red, f.Note())
 	case st.Leaving:
 		s.emphasis(red, "qmail-send is leaving: it waits for the deliveries that run")
 	case st.TakingIn:
@@ -131,7 +129,7 @@ const listRow = "%-10s %-12s %-12s %5s %5s %-9s %s"
 
 // listed shows a message in two lines: 80 columns do.
 func (s *Screen) listed(m *steer.Message) {
-	s.line(listRow, strconv.FormatUint(m.ID, 10), s.timeText(m.Birth), s.nextTry(m), sizeText(m.Size), strconv.Itoa(m.Tries), string(m.State),
+	s.line(listRow, strconv.FormatUint(m.ID, 10), s.timeText(m.Birth), s.nextTry(m), sizeText(m.Size), triesText(m), string(m.State),
 		Safe(address(m.Sender)))
 	to := m.Trouble
 	if len(m.Recipients) > 0 {
@@ -153,8 +151,16 @@ func (s *Screen) listedPlain(m *steer.Message) {
 	for _, r := range m.Recipients {
 		to = append(to, Safe(r.Address))
 	}
-	s.fields(m.Name.String(), s.timeText(m.Birth), s.nextTry(m), strconv.FormatInt(m.Size, 10), strconv.Itoa(m.Tries), string(m.State),
+	s.fields(m.Name.String(), s.timeText(m.Birth), s.nextTry(m), strconv.FormatInt(m.Size, 10), triesText(m), string(m.State),
 		Safe(address(m.Sender)), strings.Join(to, " "), Safe(strings.TrimSpace(cmp.Or(m.Reason, m.Trouble))))
+}
+
+// triesText shows how often a message was tried.
+func triesText(m *steer.Message) string {
+	if m.Tries == steer.TriesUnknown {
+		return "-"
+	}
+	return strconv.Itoa(m.Tries)
 }
 
 // nextTry says when a message is tried next, ASAP for a first try.
@@ -164,7 +170,7 @@ func (s *Screen) nextTry(m *steer.Message) string {
 		return "now"
 	case m.NextTry == 0 && m.Hold != nil:
 		return "held"
-	case m.Tries == 0 && m.NextTry <= now():
+	case (m.Tries == 0 || m.State == steer.Fresh || m.State == steer.Queued) && m.NextTry <= now():
 		return "ASAP"
 	}
 	return s.timeText(m.NextTry)

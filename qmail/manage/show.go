@@ -93,11 +93,13 @@ func openText(name steer.Name) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if birth, ok, err := queue.Birth(queue.ID(name.ID)); err != nil || !ok || birth != name.Birth {
-		f.Close()
-		return nil, errNoMessage
+	for _, since := range []func(queue.ID) (int64, bool, error){queue.Birth, queue.Queued} {
+		if at, ok, err := since(queue.ID(name.ID)); err == nil && ok && at == name.Birth {
+			return f, nil
+		}
 	}
-	return f, nil
+	f.Close()
+	return nil, errNoMessage
 }
 
 // toCome returns the next tries of a message.
@@ -171,7 +173,7 @@ func (s *Screen) message(m *steer.Message) {
 	s.emphasis(bold, "message   "+m.Name.String()+", "+string(m.State))
 	s.line("created   %s, %s old", s.timeText(m.Birth), spanText(now()-m.Birth))
 	s.line("size      %s", sizeText(m.Size))
-	s.line("tries     %d, next %s", m.Tries, s.nextTry(m))
+	s.line("tries     %s, next %s", triesText(m), s.nextTry(m))
 	s.line("from      %s", Safe(address(m.Sender)))
 	if m.Hold != nil {
 		until := "released"
@@ -206,6 +208,10 @@ func (s *Screen) recipients(m *steer.Message) {
 		state := "waits"
 		if r.Done {
 			state = "done"
+		}
+		if m.State == steer.Queued {
+			s.line("to        %s", Safe(r.Address))
+			continue
 		}
 		s.line("to        %s, %s, %s", Safe(r.Address), r.Channel, state)
 		if reason := strings.TrimSpace(r.Reason); reason != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -321,7 +322,15 @@ func TestManageWithoutSend(t *testing.T) {
 	s := start(t)
 	names := s.waiting(4, "ann@a.example")
 	s.Kill() // leaves its socket
-	s.says(fine, args("status"), "does not run", "4 messages")
+	if out := s.reqmail(fine, "status"); strings.Count(out, "does not run") != 1 || !strings.Contains(out, "4 messages") {
+		t.Errorf("status:\n%s", out)
+	}
+	if got := s.states(); got != "deferred deferred deferred deferred" || len(s.messages("--min-tries", "1")) != 4 {
+		t.Errorf("states by the files: %s", got)
+	}
+	if out := s.reqmail(look, "release", id(names[0])); !strings.Contains(out, "it is not held") || strings.Contains(out, "noted") {
+		t.Errorf("release of what is not held: %s", out)
+	}
 	if len(s.messages("--sender", "ann@*")) != 4 {
 		t.Error("not all are listed")
 	}
@@ -349,6 +358,8 @@ func TestManageWithoutSend(t *testing.T) {
 	s.until("both", func() bool { return len(s.messages("--sender", "ann@*")) == 0 })
 	s.ok(s.Stop())
 
+	s.queuedOnly()
+
 	// As with C's: one that runs and does not listen.
 	s.ok(os.RemoveAll(s.Path("queue", steer.Folder)))
 	s.write("verdict", "111\n")
@@ -362,4 +373,27 @@ func TestManageWithoutSend(t *testing.T) {
 	if len(s.messages()) != 1 {
 		t.Error("the message is gone")
 	}
+}
+
+// queuedOnly does what can be done with what no qmail-send has preprocessed.
+func (s *system) queuedOnly() {
+	s.t.Helper()
+	for _, sender := range []string{"spam@c.example", "spam@c.example", "ham@d.example"} {
+		s.inject("Subject: new\n\nx\n", "-f", sender, "verdict@"+host.Name)
+	}
+	queued := s.messages("--state", "queued", "--sort", "sender")
+	if len(queued) != 3 || queued[0].Sender != "spam@c.example" || queued[2].Recipients[0].Address != "verdict@"+host.Name {
+		s.t.Fatalf("queued: %+v", queued)
+	}
+	ham := queued[2].Name
+	s.says(fine, []string{"show", ham.String()}, "queued", "from      ham@d.example", "to        verdict@", "Subject: new")
+	s.says(look, []string{"hold", id(ham)}, "hold 0 messages", "not preprocessed yet")
+	s.says(look, []string{"remove", steer.Name{ID: ham.ID, Birth: ham.Birth - 1}.String()}, "another message")
+	s.says(fine, args("remove --sender spam@* --yes"), "remove 2 messages")
+	for _, kind := range []string{"mess/*", "todo", "intd"} {
+		if files, _ := filepath.Glob(s.Path("queue", kind, "*")); len(files) != 1 {
+			s.t.Errorf("left in %s: %v", kind, files)
+		}
+	}
+	s.says(fine, []string{"remove", id(ham)}, "remove 1 message\n")
 }
