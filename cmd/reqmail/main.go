@@ -26,6 +26,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reqmail/reqmail/compat/home"
+	"github.com/reqmail/reqmail/compat/ids"
 	"github.com/reqmail/reqmail/qmail/manage"
 )
 
@@ -90,6 +91,7 @@ func tell(err error, stderr io.Writer) int {
 	var code exit
 	var wrong usage
 	var mistake *manage.UsageError
+	var missing *ids.Missing
 	switch {
 	case err == nil:
 		return exitDone
@@ -100,6 +102,9 @@ func tell(err error, stderr io.Writer) int {
 	case errors.As(err, &code):
 		return int(code)
 	case errors.As(err, &wrong):
+	case errors.As(err, &missing): // whose own text is a whole line of qmail's programs
+		fmt.Fprintf(stderr, "reqmail: fatal: unable to find %s %s\n", missing.Kind, missing.Name)
+		return exitFailed
 	default:
 		fmt.Fprintln(stderr, "reqmail: fatal:", err)
 		return exitFailed
