@@ -8,7 +8,6 @@ import (
 	"github.com/reqmail/reqmail/compat/ids"
 )
 
-
 func TestTell(t *testing.T) {
 	for _, test := range []struct {
 		err  error
@@ -23,6 +22,53 @@ func TestTell(t *testing.T) {
 		var errs strings.Builder
 		if code := tell(test.err, &errs); code != test.code || errs.String() != test.want {
 			t.Errorf("%v: %d, %q", test.err, code, &errs)
+		}
+	}
+}
+
+// command runs reqmail and returns its exit code and what it printed.
+func command(args ...string) (code int, stdout, stderr string) {
+	var out, errs strings.Builder
+	code = run(append([]string{"reqmail"}, args...), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+// Help on every command fits a terminal, and names what commands a command has.
+func TestHelp(t *testing.T) {
+	for line, wants := range map[string]string{
+		"help": "status|rollback|completion", "help list": "--max-tries N|list [OPTION...]", "help show": "show [OPTION...] ID", "help policy": "check",
+		"help policy check": "policy check [OPTION...] [FILE]", "help token": "add|list|remove", "help token add": "--domain DOMAIN|NAME",
+		"token add --help": "--domain DOMAIN|token add [OPTION...] NAME", "swap --help": "--stop-patience TIME|(default: 10m0s)", "policy": "check", "--version": "reqmail version ",
+	} {
+		code, out, errs := command(strings.Fields(line)...)
+		if code != exitDone || errs != "" {
+			t.Errorf("%s: exit code %d, %s", line, code, errs)
+		}
+		for want := range strings.SplitSeq(wants, "|") {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: no %q in\n%s", line, want, out)
+			}
+		}
+		for text := range strings.Lines(out) {
+			if len(text) > helpWidth+1 {
+				t.Errorf("%s: %q is too wide", line, text)
+			}
+		}
+		if strings.Contains(out, cleanerName) {
+			t.Errorf("%s: %s is not for people", line, cleanerName)
+		}
+	}
+	for _, line := range []string{"nosuch", "help nosuch", "help policy nosuch", "policy nosuch", "help status x", "completion", "completion csh"} {
+		if code, out, errs := command(strings.Fields(line)...); code != exitUsage || out != "" || strings.Count(errs, "\n") != 1 {
+			t.Errorf("%s: exit code %d, %q, %q", line, code, out, errs)
+		}
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if code, out, _ := command("completion", shell); code != exitDone || !strings.Contains(out, "--generate-bash-completion") {
+			t.Errorf("%s: exit code %d, %s", shell, code, out)
 		}
 	}
 }

@@ -84,7 +84,6 @@ func queueCommands() []*cli.Command {
 func commands(list ...*cli.Command) []*cli.Command {
 	for _, c := range list {
 		c.Flags = append(c.Flags, &cli.BoolFlag{Name: "json", Usage: "print JSON"})
-		c.OnUsageError = usageError
 		if action := c.Action; action != nil {
 			c.Action = func(c *cli.Context) error {
 				if err := checkLine(c); err != nil {

@@ -41,11 +41,11 @@ func serveCommands() []*cli.Command {
 				&cli.BoolFlag{Name: "act", Usage: "it may act, not only look"},
 				&cli.StringSliceFlag{Name: "domain", Usage: "only for mail from or to `DOMAIN`; may be given again"},
 			},
-			Action: addToken, OnUsageError: usageError,
+			Action: addToken,
 		}, {
-			Name: "list", Usage: "list the tokens", Action: listTokens, OnUsageError: usageError,
+			Name: "list", Usage: "list the tokens", Action: listTokens,
 		}, {
-			Name: "remove", Usage: "make a token worthless at once", ArgsUsage: "NAME", Action: removeToken, OnUsageError: usageError,
+			Name: "remove", Usage: "make a token worthless at once", ArgsUsage: "NAME", Action: removeToken,
 		}},
 	}}
 }

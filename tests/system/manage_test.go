@@ -287,12 +287,24 @@ func TestManageSchedule(t *testing.T) {
 		"--maximal-queue-lifetime 1d"), `"Postfix","tries":[0,900,1800,3600,7200]`)
 }
 
+// What a shell completes by; the script for bash does so where there is one.
+func TestManageCompletion(t *testing.T) {
+	s := layOut(t)
+	s.says(fine, args("--generate-bash-completion"), "status\n", "list\n")
+	s.says(fine, args("token --generate-bash-completion"), "add\n", "list\n", "remove\n")
+	s.says(fine, args("list --min --generate-bash-completion"), "--min-tries\n")
+	script := s.reqmail(fine, "completion", "bash") + "COMP_WORDS=(reqmail sta) COMP_CWORD=1\n_reqmail\necho ${COMPREPLY[@]}\n"
+	if out, err := s.Run("", "bash", "-c", script); !errors.Is(err, exec.ErrNotFound) && out != "status\n" {
+		t.Errorf("bash completes sta to %q, %v", out, err)
+	}
+}
+
 func TestManageBadInput(t *testing.T) {
 	s := start(t)
 	name := s.waiting(1, "ann@a.example")[0]
 	other := steer.Name{ID: name.ID, Birth: name.Birth + 1}
 	for line, code := range map[string]int{
-		"frob": usage, "list --frob": usage, "list x": usage, "list --older 5x": usage, "list --older -1h": usage, "list --newer 1h --older 2h": usage,
+		"frob": usage, "help frob": usage, "policy frob": usage, "list --frob": usage, "list x": usage, "list --older 5x": usage, "list --older -1h": usage, "list --newer 1h --older 2h": usage,
 		"list --larger 10q": usage, "list --sort frob": usage, "list --state frob": usage, "list --channel frob": usage, "list --limit -1": usage, "list --limit 0": usage, "list --max-tries x": usage, "report --top 0": usage, "schedule --limit 0": usage,
 		"list --sender=": usage, "remove --older 0 --sender=": usage,
 		"list --limit x": usage, "list --sender " + strings.Repeat("*", 1001): usage,
