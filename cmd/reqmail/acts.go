@@ -22,7 +22,7 @@ func actCommands() []*cli.Command {
 		&cli.StringFlag{Name: "for", Usage: "for a `SPAN` of time"}, until, reason,
 	}
 	channel := &cli.StringFlag{Name: "channel", Usage: "`CHANNEL`: local or remote"}
-	return append(commands(
+	return append(withJSON(
 		act(steer.Retry, "try messages now"),
 		act(steer.Hold, "keep messages from being tried", until, reason),
 		act(steer.Release, "end holds; thaws frozen messages"),

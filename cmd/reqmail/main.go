@@ -82,6 +82,14 @@ func prepare(list []*cli.Command) {
 		if len(c.Subcommands) > 0 {
 			c.Action = noSubcommand
 			prepare(c.Subcommands)
+			continue
+		}
+		action := c.Action
+		c.Action = func(c *cli.Context) error {
+			if err := checkLine(c); err != nil {
+				return err
+			}
+			return action(c)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // queueCommands look at the queue and what was logged of it.
 func queueCommands() []*cli.Command {
 	every := &cli.DurationFlag{Name: "every", Value: 2 * time.Second, Usage: "refresh each `TIME`"}
-	return commands(
+	return withJSON(
 		&cli.Command{
 			Name: "status", Usage: "count messages, deliveries and what happened lately",
 			Action: looking(func(_ *cli.Context) (manage.View, error) { return manage.Status, nil }),
@@ -47,7 +48,7 @@ func queueCommands() []*cli.Command {
 		},
 		&cli.Command{
 			Name: "policy", Usage: "look at control/mailpolicy",
-			Subcommands: commands(&cli.Command{Name: "check", Usage: "look for mistakes", ArgsUsage: "[FILE]", Action: checkPolicy}),
+			Subcommands: withJSON(&cli.Command{Name: "check", Usage: "look for mistakes", ArgsUsage: "[FILE]", Action: checkPolicy}),
 		},
 		&cli.Command{
 			Name: "report", Usage: "say who sends, who is sent to, and why mail waits",
@@ -80,20 +81,17 @@ func queueCommands() []*cli.Command {
 	)
 }
 
-// commands gives commands what all of the queue have.
-func commands(list ...*cli.Command) []*cli.Command {
+// withJSON lets --json stand behind commands, too.
+func withJSON(list ...*cli.Command) []*cli.Command {
 	for _, c := range list {
 		c.Flags = append(c.Flags, &cli.BoolFlag{Name: "json", Usage: "print JSON"})
-		if action := c.Action; action != nil {
-			c.Action = func(c *cli.Context) error {
-				if err := checkLine(c); err != nil {
-					return err
-				}
-				return action(c)
-			}
-		}
 	}
 	return list
+}
+
+// asJSON reports whether --json stands before or behind the command.
+func asJSON(c *cli.Context) bool {
+	return slices.ContainsFunc(c.Lineage(), func(level *cli.Context) bool { return level.Bool("json") })
 }
 
 // checkLine refuses what would otherwise be as if it were not there: options
@@ -123,10 +121,7 @@ func checkLine(c *cli.Context) error {
 
 // screen is where a command shows things.
 func screen(c *cli.Context) *manage.Screen {
-	s := &manage.Screen{Out: c.App.Writer, Err: c.App.ErrWriter}
-	for _, level := range c.Lineage() { // --json stands before or behind the command
-		s.JSON = s.JSON || level.Bool("json")
-	}
+	s := &manage.Screen{Out: c.App.Writer, Err: c.App.ErrWriter, JSON: asJSON(c)}
 	if f, ok := s.Out.(*os.File); ok {
 		s.Width, s.Height = manage.Dimensions(f)
 	}

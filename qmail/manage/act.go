@@ -114,7 +114,7 @@ func (c Consent) agreed(s *Screen, doing string, count int) bool {
 	if c.Ask == nil || s.Err == nil {
 		return false
 	}
-	fmt.Fprintf(s.Err, "%s %s? [y/N] ", doing, messages(count))
+	fmt.Fprintf(s.Err, "%s %s? [y/N] ", doing, Messages(count))
 	answer, _ := bufio.NewReader(c.Ask).ReadString('\n')
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes"
@@ -122,7 +122,7 @@ func (c Consent) agreed(s *Screen, doing string, count int) bool {
 
 // disagreed says that nothing was done for lack of consent.
 func disagreed(doing string, count int) error {
-	return &UsageError{"nothing is done: " + doing + " " + messages(count) + "? Agree by --yes"}
+	return &UsageError{"nothing is done: " + doing + " " + Messages(count) + "? Agree by --yes"}
 }
 
 // result shows what became of an act.
@@ -142,7 +142,7 @@ func (s *Screen) result(act steer.Act, r steer.Result) {
 	if act.Bounce {
 		verb = "return"
 	}
-	s.line("%s%s %s", would, verb, messages(r.Touched))
+	s.line("%s%s %s", would, verb, Messages(r.Touched))
 	for _, f := range r.Failures {
 		s.line("not %s: %s", f.Name, Safe(f.Reason))
 	}
@@ -230,9 +230,9 @@ func (s *Screen) ruled(rule steer.Rule, r steer.Result, dryRun bool) error {
 			DryRun bool `json:"dryRun,omitempty"`
 		}{r, dryRun})
 	case dryRun:
-		s.line("would %s mail %s, now %s", rule.Verb, what, messages(r.Touched))
+		s.line("would %s mail %s, now %s", rule.Verb, what, Messages(r.Touched))
 	default:
-		s.line("rule %d: %s mail %s, now %s", r.Rule, rule.Verb, what, messages(r.Touched))
+		s.line("rule %d: %s mail %s, now %s", r.Rule, rule.Verb, what, Messages(r.Touched))
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func Status(s *Screen, q Queue) error {
 }
 
 func (s *Screen) channelStatus(name string, c steer.ChannelStatus, byFiles bool) {
-	text := fmt.Sprintf("%-17s%s", name, messages(c.Messages))
+	text := fmt.Sprintf("%-17s%s", name, Messages(c.Messages))
 	if !byFiles {
 		text += fmt.Sprintf(", %d of %d deliveries run", c.Running, c.Allowed)
 	}

@@ -287,6 +287,38 @@ func TestManageSchedule(t *testing.T) {
 		"--maximal-queue-lifetime 1d"), `"Postfix","tries":[0,900,1800,3600,7200]`)
 }
 
+// --json stands before or behind every command that answers, and what it gives
+// is one line.
+func TestManageJSON(t *testing.T) {
+	s := layOut(t)
+	for _, name := range []string{"page", "script"} {
+		s.says(fine, []string{"token", "add", "--json", name}, `{"token":"`)
+	}
+	s.says(fine, args("token remove --json page"), `{"removed":"page"}`)
+	for line, want := range map[string]string{
+		"token list": `[{"name":"script","act":false}]`, "check": `{"findings":[]}`, "repair --dry-run": `{"findings":[]}`,
+		"rules": "[]",
+	} {
+		words := args(line)
+		at := 1
+		if words[0] == "token" {
+			at = 2
+		}
+		for _, argv := range [][]string{append([]string{"--json"}, words...), append(append(append([]string{}, words[:at]...), "--json"), words[at:]...)} {
+			out, err := s.Command(append([]string{"reqmail"}, argv...)...).Output()
+			if string(out) != want+"\n" {
+				t.Errorf("%s: %v, %s, want %s", argv, err, out, want)
+			}
+		}
+	}
+	s.says(fine, args("export --json -o "+s.Path("stream")), `{"messages":0,"skipped":0,"notes":[]}`)
+	var doctor struct{ Events []struct{ Step string } }
+	out, _ := s.Command("reqmail", "doctor", "--json").Output()
+	if err := json.Unmarshal(out, &doctor); err != nil || len(doctor.Events) == 0 {
+		t.Errorf("doctor: %v, %s", err, out)
+	}
+}
+
 // What a shell completes by; the script for bash does so where there is one.
 func TestManageCompletion(t *testing.T) {
 	s := layOut(t)
