@@ -152,27 +152,28 @@ func startCleaner(c *cli.Context) (*manage.Cleaner, error) {
 
 // untilOf reads the time that a verb needs, or may have.
 func untilOf(c *cli.Context, verb steer.Verb) (int64, error) {
-	text := c.String("until")
+	name := "until"
 	switch {
-	case verb == steer.Postpone && text == "":
+	case verb == steer.Postpone && c.String(name) == "":
 		return 0, usage{"postpone needs --until TIME"}
 	case verb == steer.Expire && c.String("at") == "":
 		return 0, usage{"expire needs --at TIME, or --at never"}
 	case verb == steer.Expire && c.String("at") == "never":
 		return 0, nil
 	case verb == steer.Expire:
-		text = c.String("at")
+		name = "at"
 	}
-	return timeOf(text)
+	return timeOf(c, name)
 }
 
-// timeOf reads a time in Unix seconds, 0 for none.
-func timeOf(text string) (int64, error) {
+// timeOf reads the time of an option in Unix seconds, 0 for none.
+func timeOf(c *cli.Context, name string) (int64, error) {
+	text := c.String(name)
 	if text == "" {
 		return 0, nil
 	}
 	t, err := manage.Time(text, time.Now())
-	return t.Unix(), err
+	return t.Unix(), optionError(name, err)
 }
 
 func flush(c *cli.Context) error {
@@ -186,20 +187,33 @@ func flush(c *cli.Context) error {
 
 func addRule(verb steer.Verb) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		if c.NArg() > 0 {
-			return usage{"say what mail by --to, --from or --channel"}
+		places := "--to GLOB or --from GLOB"
+		if verb == steer.Suspend {
+			places = "--to GLOB, --from GLOB or --channel CHANNEL"
+		}
+		given := 0
+		for _, name := range []string{"to", "from", "channel"} {
+			if c.IsSet(name) {
+				given++
+			}
+		}
+		if c.NArg() > 0 || given != 1 {
+			return usage{string(verb) + " takes one of " + places + ", and no arguments"}
 		}
 		rule := steer.Rule{
 			Verb: verb, Destination: c.String("to"), SenderDomain: c.String("from"), Channel: c.String("channel"), Reason: c.String("reason"),
 		}
 		var err error
-		if rule.Until, err = timeOf(c.String("until")); err != nil {
+		if rule.Until, err = timeOf(c, "until"); err != nil {
 			return err
 		}
-		if text := c.String("for"); text != "" {
-			seconds, err := manage.Span(text)
-			if err != nil || rule.Until != 0 {
-				return usage{"--for takes a span as in 2h, and does not go with --until"}
+		if c.IsSet("for") {
+			if c.IsSet("until") {
+				return usage{"--for does not go with --until"}
+			}
+			seconds, err := manage.Span(c.String("for"))
+			if err != nil {
+				return optionError("for", err)
 			}
 			rule.Until = time.Now().Unix() + seconds
 		}

@@ -104,8 +104,6 @@ type usage struct{ text string }
 
 func (u usage) Error() string { return u.text }
 
-func usageError(_ *cli.Context, err error, _ bool) error { return usage{err.Error()} }
-
 // noCommand runs where the first argument is no command's name.
 func noCommand(c *cli.Context) error {
 	if c.NArg() > 0 {

@@ -72,3 +72,31 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 }
+
+// What is wrong with an option is said in words for people.
+func TestOptionMistakes(t *testing.T) {
+	for line, want := range map[string]string{
+		"list --limit x":              "--limit takes a number, not \"x\"",
+		"list --every 5":              "--every takes a time as in 90s, 10m or 2h, not \"5\"",
+		"swap --stop-patience x":      "--stop-patience takes a time as in 90s, 10m or 2h, not \"x\"",
+		"check --split -1":            "--split takes a number, not \"-1\"",
+		"list --all=x":                "there is no option --all; reqmail help list lists them",
+		"token add --frob x":          "there is no option --frob; reqmail help token add lists them",
+		"--frob":                      "there is no option --frob; reqmail help lists them",
+		"list --sender":               "--sender needs a value",
+		"export -o":                   "-o needs a value",
+		"list --json=x":               "--json takes no value, not \"x\"",
+		"suspend":                     "suspend takes one of --to GLOB, --from GLOB or --channel CHANNEL, and no arguments",
+		"bounce":                      "bounce takes one of --to GLOB or --from GLOB, and no arguments",
+		"suspend --to a --for 10":     `--for: "10" is no span of time, as in 90s, 15m, 2h, 1d12h or 1w`,
+		"expire --at 5m 7":            `--at: "5m" is a span of time: +5m is that much from now`,
+		"postpone --until x 7":        `--until: "x" is no time, as in +2h, 22:30, "2026-11-25 22:30" or @1795366888`,
+		"remove --older 0 --sender= ": "--sender is given without a value",
+		"top --every 0":               "--every is at least 1s",
+		"schedule 5":                  "schedule takes no arguments; show tells when a message is tried",
+	} {
+		if code, _, errs := command(strings.Fields(line)...); code != exitUsage || errs != "reqmail: usage: "+want+"\n" {
+			t.Errorf("%s: exit code %d, %s", line, code, errs)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -58,6 +57,9 @@ func queueCommands() []*cli.Command {
 				if err != nil {
 					return err
 				}
+				if c.NArg() > 0 {
+					return usage{"report takes no arguments; trace follows one message"}
+				}
 				logs, err := manage.OpenLogs(c.StringSlice("log"))
 				if err != nil && c.IsSet("log") {
 					return err
@@ -92,31 +94,6 @@ func withJSON(list ...*cli.Command) []*cli.Command {
 // asJSON reports whether --json stands before or behind the command.
 func asJSON(c *cli.Context) bool {
 	return slices.ContainsFunc(c.Lineage(), func(level *cli.Context) bool { return level.Bool("json") })
-}
-
-// checkLine refuses what would otherwise be as if it were not there: options
-// behind arguments, options whose value is empty, which in a script is a
-// variable without one, and counts of nothing.
-func checkLine(c *cli.Context) error {
-	for _, arg := range c.Args().Slice() {
-		if strings.HasPrefix(arg, "-") && arg != "-" {
-			return usage{"options stand before arguments: " + arg}
-		}
-	}
-	for _, flag := range c.Command.Flags {
-		name := flag.Names()[0]
-		switch flag.(type) {
-		case *cli.StringFlag:
-			if c.IsSet(name) && c.String(name) == "" {
-				return usage{"--" + name + " is given without a value"}
-			}
-		case *cli.IntFlag:
-			if c.IsSet(name) && c.Int(name) < 1 {
-				return usage{"--" + name + " is at least 1"}
-			}
-		}
-	}
-	return nil
 }
 
 // screen is where a command shows things.
@@ -160,6 +137,13 @@ func looking(view func(*cli.Context) (manage.View, error)) cli.ActionFunc {
 // watching makes a command of a view that refreshes itself.
 func watching(view manage.View) cli.ActionFunc {
 	return func(c *cli.Context) error {
+		every := c.Duration("every")
+		switch {
+		case c.NArg() > 0:
+			return usage{c.Command.Name + " takes no arguments"}
+		case every < time.Second:
+			return usage{"--every is at least 1s"}
+		}
 		home, err := homeOf(c)
 		if err == nil {
 			err = manage.Enter(home)
@@ -167,7 +151,7 @@ func watching(view manage.View) cli.ActionFunc {
 		if err != nil {
 			return err
 		}
-		return manage.Watch(c.Context, screen(c), os.Stdin, max(c.Duration("every"), 100*time.Millisecond), view)
+		return manage.Watch(c.Context, screen(c), os.Stdin, every, view)
 	}
 }
 
@@ -236,13 +220,13 @@ func span(c *cli.Context) (since, until time.Time, err error) {
 		if seconds, err := manage.Span(text); err == nil {
 			since = now.Add(-time.Duration(seconds) * time.Second)
 		} else if since, err = manage.Time(text, now); err != nil {
-			return since, until, err
+			return since, until, optionError("since", err)
 		}
 	}
 	if text := c.String("until"); text != "" {
 		until, err = manage.Time(text, now)
 	}
-	return since, until, err
+	return since, until, optionError("until", err)
 }
 
 func trace(c *cli.Context) error {
@@ -281,11 +265,14 @@ func scheduleFlags() []cli.Flag {
 }
 
 func schedule(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usage{"schedule takes no arguments; show tells when a message is tried"}
+	}
 	birth := time.Now()
 	if text := c.String("birth"); text != "" {
 		var err error
 		if birth, err = manage.Time(text, birth); err != nil {
-			return err
+			return optionError("birth", err)
 		}
 	}
 	var p manage.Postfix
@@ -295,7 +282,7 @@ func schedule(c *cli.Context) error {
 	} {
 		var err error
 		if *to, err = manage.Span(c.String(name)); err != nil {
-			return usage{"--" + name + ": " + err.Error()}
+			return optionError(name, err)
 		}
 	}
 	if p.MinimalBackoffTime == 0 {

@@ -78,13 +78,16 @@ func (w Words) Empty() bool {
 // maxSpan is more than any span that makes sense: a hundred years, in seconds.
 const maxSpan = 100 * 366 * 86400
 
-// Span reads a span of time, as in 90s, 15m, 2h, 1d12h or 1w; a number alone is
-// seconds.
+// Span reads a span of time, as in 90s, 15m, 2h, 1d12h or 1w. A number needs its
+// unit: who writes 10 may mean minutes. Only 0 is 0 of any.
 func Span(text string) (seconds int64, err error) {
 	units := map[byte]int64{'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 	bad := fmt.Errorf("%s is no span of time, as in 90s, 15m, 2h, 1d12h or 1w", strconv.Quote(text))
-	if text == "" {
+	switch text {
+	case "":
 		return 0, bad
+	case "0":
+		return 0, nil
 	}
 	for rest := text; rest != ""; {
 		end := 0
@@ -95,19 +98,14 @@ func Span(text string) (seconds int64, err error) {
 		if err != nil || n > maxSpan {
 			return 0, bad
 		}
-		unit := int64(1)
-		if end < len(rest) {
-			if unit = units[rest[end]]; unit == 0 {
-				return 0, bad
-			}
-			end++
-		} else if rest != text {
-			return 0, bad // 1h30 may mean either
-		}
-		if seconds += n * unit; seconds > maxSpan {
+		if end == len(rest) {
 			return 0, bad
 		}
-		rest = rest[end:]
+		unit := units[rest[end]]
+		if seconds += n * unit; unit == 0 || seconds > maxSpan {
+			return 0, bad
+		}
+		rest = rest[end+1:]
 	}
 	return seconds, nil
 }
@@ -161,6 +159,9 @@ func Time(text string, now time.Time) (time.Time, error) {
 		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return t, nil
 		}
+	}
+	if _, err := Span(text); err == nil {
+		return time.Time{}, &UsageError{strconv.Quote(text) + " is a span of time: +" + text + " is that much from now"}
 	}
 	return time.Time{}, &UsageError{strconv.Quote(text) + ` is no time, as in +2h, 22:30, "2026-11-25 22:30" or @1795366888`}
 }

@@ -216,13 +216,13 @@ func TestManageBounce(t *testing.T) {
 func TestManageRules(t *testing.T) {
 	s := start(t)
 	s.waiting(2, "ann@a.example")
-	s.says(usage, args("suspend --for 2h"), "one of destination")
+	s.says(usage, args("suspend --for 2h"), "--to GLOB, --from GLOB or --channel CHANNEL")
 	s.says(usage, args("suspend --from a.example --for 2h"), "suspend 2 messages", "--yes")
 	s.says(fine, args("suspend --from a.example --for 2h --reason repair --yes"), "rule 1: suspend mail from a.example, now 2 messages")
 	s.says(fine, args("rules"), "1\tsuspend\t", "from a.example\trepair")
 	s.says(fine, args("suspend --channel remote --until +1h"), "rule 2: suspend mail on channel remote")
 	s.says(fine, args("bounce --to gone.example"), "rule 3: bounce mail to gone.example")
-	s.says(usage, args("bounce --channel local"), "flag provided but not defined")
+	s.says(usage, args("bounce --channel local"), "there is no option --channel; reqmail help bounce")
 	s.write("verdict", "0\n")
 	s.says(fine, args("cancel 1 2 3"), "cancel 2 messages")
 	s.says(failed, args("cancel 9"), "rule 9")
@@ -337,7 +337,8 @@ func TestManageBadInput(t *testing.T) {
 	other := steer.Name{ID: name.ID, Birth: name.Birth + 1}
 	for line, code := range map[string]int{
 		"frob": usage, "help frob": usage, "policy frob": usage, "list --frob": usage, "list x": usage, "list --older 5x": usage, "list --older -1h": usage, "list --newer 1h --older 2h": usage,
-		"list --larger 10q": usage, "list --sort frob": usage, "list --state frob": usage, "list --channel frob": usage, "list --limit -1": usage, "list --limit 0": usage, "list --max-tries x": usage, "report --top 0": usage, "schedule --limit 0": usage,
+		"list --larger 10q": usage, "list --sort frob": usage, "list --state frob": usage, "list --channel frob": usage, "list --limit -1": usage, "list --limit 0": usage, "list --max-tries x": usage, "report --top 0": usage, "report x": usage, "schedule 5": usage, "top x": usage, "top --every 0": usage, "top --every 10": usage,
+		"suspend --to a --for 10": usage, "suspend --to a --for 1h --until +1h": usage, "expire --at 5m " + id(name): usage, "schedule --limit 0": usage,
 		"list --sender=": usage, "remove --older 0 --sender=": usage,
 		"list --limit x": usage, "list --sender " + strings.Repeat("*", 1001): usage,
 		"show": usage, "show x": usage, "show 1": failed, "show 99999999999999999999": usage, "show " + other.String(): failed,
