@@ -333,3 +333,67 @@ func TestListed(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 }
+
+// On a narrow terminal the addresses have lines of their own.
+func TestListedNarrow(t *testing.T) {
+	var out bytes.Buffer
+	s := &Screen{Out: &out, Width: 60}
+	s.listed(&steer.Message{
+		Name: steer.Name{ID: 7, Birth: 5}, State: steer.Deferred, Tries: steer.TriesUnknown, Sender: "ann@a.example", Count: 1,
+		Recipients: []steer.Recipient{{Address: "bob@b.example", Reason: "one\ntwo\n"}},
+	})
+	lines := strings.Split(out.String(), "\n")
+	if len(lines) != 4 || !strings.Contains(lines[0], "    - deferred") || lines[1] != "  from ann@a.example" || lines[2] != "  to bob@b.example: one/two" {
+		t.Errorf("%q", lines)
+	}
+}
+
+// Long text is cut between words; what has none, anywhere.
+func TestWrapped(t *testing.T) {
+	for text, want := range map[string]string{
+		"I could not find any host by that name. (#4.1.2)": "  I could not find any host\n  by that name. (#4.1.2)\n",
+		strings.Repeat("x", 40):                            "  " + strings.Repeat("x", 28) + "\n  " + strings.Repeat("x", 12) + "\n",
+		"short":                                            "  short\n",
+	} {
+		var out bytes.Buffer
+		(&Screen{Out: &out, Width: 30}).wrapped("  ", text)
+		if out.String() != want {
+			t.Errorf("%q: %q, want %q", text, &out, want)
+		}
+	}
+}
+
+func TestTops(t *testing.T) {
+	for who, want := range map[string]string{"": "<>", "#@[]": "#@[]", "ann@A.example": "a.example", "root": "root"} {
+		if got := domainOf(who); got != want {
+			t.Errorf("domain of %q: %q, want %q", who, got, want)
+		}
+	}
+	tops := Tops{Senders: []Share{{"ann@a.example", 3, 2048}}, Reasons: []Share{{"one\ntwo", 2, 0}}}
+	for width, want := range map[int]string{
+		0: "queue\tsenders\t3\t2048\tann@a.example\nqueue\treasons\t2\t-\tone/two\n",
+		80: bold + "queue: senders" + plain + "\n   COUNT BYTES  SENDER\n       3  2.0K  ann@a.example\n" +
+			bold + "queue: reasons" + plain + "\n   COUNT BYTES  REASON\n       2     -  one/two\n",
+	} {
+		var out bytes.Buffer
+		(&Screen{Out: &out, Width: width}).tops("queue", tops)
+		if out.String() != want {
+			t.Errorf("width %d: %q, want %q", width, &out, want)
+		}
+	}
+}
+
+func TestHeldShown(t *testing.T) {
+	var out bytes.Buffer
+	(&Screen{Out: &out}).message(&steer.Message{Tries: 2, State: steer.Held, Hold: &steer.HoldOrder{Since: 5}})
+	if !strings.Contains(out.String(), "tries     2; none while it is held\n") {
+		t.Errorf("%s", &out)
+	}
+	out.Reset()
+	q := &fake{}
+	if err := Status(&Screen{Out: &out}, q); err != nil || !strings.HasPrefix(out.String(), "messages         0, 0 bytes\nnot preprocessed 0\n") {
+		t.Errorf("%v, %s", err, &out)
+	}
+}
+
+func (f *fake) Status() (steer.Status, error) { return steer.Status{}, nil }

@@ -174,6 +174,18 @@ func Messages(n int) string {
 	return strconv.Itoa(n) + " messages"
 }
 
+// reasonText shows a reason, whose lines have slashes between them as in the
+// log.
+func reasonText(s string) string { return Safe(strings.ReplaceAll(strings.TrimSpace(s), "\n", "/")) }
+
+// bytesText shows a size in words.
+func bytesText(n int64) string {
+	if n < 1000 {
+		return strconv.FormatInt(n, 10) + " bytes"
+	}
+	return sizeText(n) + "B"
+}
+
 // sizeText shows a size in at most five columns.
 func sizeText(n int64) string {
 	value, units := float64(n), "KMGTPE"
