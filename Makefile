@@ -15,12 +15,13 @@ QMAIL    ?= /var/qmail
 SPLIT    ?= 23
 DESTDIR  ?=
 FUZZTIME ?= 5m
+VERSION  ?= 0.1.0
 MODULE   := github.com/reqmail/reqmail
 BIN      := build/bin
 
 # No cgo: a dynamically linked program dies under small memory limits before
 # its first instruction. The entry point is compat/limits' (see there).
-LDFLAGS := -s -w -E $(MODULE)/compat/limits.entry \
+LDFLAGS := -s -w -E $(MODULE)/compat/limits.entry -X main.version=$(VERSION) \
 	-X $(MODULE)/compat/home.linked=$(QMAIL) -X $(MODULE)/queue.split=$(SPLIT)
 GOBUILD := CGO_ENABLED=0 $(GO) build -trimpath
 
@@ -51,7 +52,6 @@ instcheck:
 
 # The packages carry what a home has, below /usr/lib/reqmail; packaging/nfpm.yaml
 # is read where that was staged.
-VERSION ?= 0.1.0
 NFPM    := $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 
 packages: build

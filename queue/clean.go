@@ -19,6 +19,10 @@ func RemoveTodo(id ID) error {
 	return unlinkIfThere(id.Todo())
 }
 
+// SyncTodo makes it durable what is gone from todo. A text may be removed only
+// then: an envelope that a crash brings back must find it.
+func SyncTodo() error { return syncDirOf("todo/") }
+
 // RemoveMess removes a message that nothing refers to any more: S2 → S1.
 // Nothing is synced: a crash brings the file back, and it is removed again
 // after 36 hours.

@@ -60,6 +60,20 @@ func Birth(id ID) (birth int64, ok bool, err error) {
 // HasRecipients tells whether a message has a recipient file for a channel.
 func HasRecipients(id ID, c Channel) (bool, error) { return exists(id.Recipients(c)) }
 
+// Queued tells when a message was queued that waits in todo, in Unix seconds;
+// false if there is none.
+func Queued(id ID) (at int64, ok bool, err error) {
+	var st syscall.Stat_t
+	switch err := syscall.Stat(id.Todo(), &st); err {
+	case nil:
+		return int64(st.Mtim.Sec), true, nil
+	case syscall.ENOENT:
+		return 0, false, nil
+	default:
+		return 0, false, &FileError{"unable to stat", id.Todo(), err}
+	}
+}
+
 // SetNextTry records the next try of a message on a channel, in Unix seconds,
 // where it outlives qmail-send: in the times of the recipient file.
 func SetNextTry(id ID, c Channel, due int64) error {

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reqmail/reqmail/compat/steer"
+	"github.com/reqmail/reqmail/qmail/clean"
 	"github.com/reqmail/reqmail/qmail/manage"
 )
 
@@ -21,7 +22,7 @@ func actCommands() []*cli.Command {
 		&cli.StringFlag{Name: "for", Usage: "for a `SPAN` of time"}, until, reason,
 	}
 	channel := &cli.StringFlag{Name: "channel", Usage: "`CHANNEL`: local or remote"}
-	return commands(
+	return append(withJSON(
 		act(steer.Retry, "try messages now"),
 		act(steer.Hold, "keep messages from being tried", until, reason),
 		act(steer.Release, "end holds; thaws frozen messages"),
@@ -54,7 +55,7 @@ func actCommands() []*cli.Command {
 				})
 			},
 		},
-	)
+	), cleanerCommand())
 }
 
 // filterFlags select messages.
@@ -65,14 +66,14 @@ func filterFlags() []cli.Flag {
 		&cli.StringFlag{Name: "domain", Usage: "to a domain of this `GLOB`"},
 		&cli.StringFlag{Name: "status", Usage: "with `TEXT` in a reason"},
 		&cli.StringFlag{Name: "channel", Usage: "on `CHANNEL`: local or remote"},
-		&cli.StringSliceFlag{Name: "state", Usage: "of `STATE`: frozen, held, active, postponed, suspended, deferred, fresh"},
+		&cli.StringSliceFlag{Name: "state", Usage: "of `STATE`: frozen, held, active, postponed, suspended, deferred, fresh, queued"},
 		&cli.StringFlag{Name: "area", Usage: "in `AREA`: quarantine, postponed, deferred, archive, or a word of control/mailpolicy"},
 		&cli.StringFlag{Name: "older", Usage: "at least `SPAN` old, as in 2h"},
 		&cli.StringFlag{Name: "newer", Usage: "at most `SPAN` old"},
 		&cli.StringFlag{Name: "larger", Usage: "of at least `SIZE`, as in 10M"},
 		&cli.StringFlag{Name: "smaller", Usage: "of at most `SIZE`"},
-		&cli.IntFlag{Name: "min-tries", Usage: "tried at least `N` times"},
-		&cli.IntFlag{Name: "max-tries", Usage: "tried at most `N` times"},
+		&cli.StringFlag{Name: "min-tries", Usage: "tried at least `N` times"},
+		&cli.StringFlag{Name: "max-tries", Usage: "tried at most `N` times"},
 	}
 }
 
@@ -81,7 +82,7 @@ func words(c *cli.Context) manage.Words {
 		Sender: c.String("sender"), Recipient: c.String("recipient"), Domain: c.String("domain"), Status: c.String("status"),
 		Channel: c.String("channel"), Area: c.String("area"), States: c.StringSlice("state"),
 		Older: c.String("older"), Newer: c.String("newer"), Larger: c.String("larger"), Smaller: c.String("smaller"),
-		MinTries: c.Int("min-tries"), MaxTries: c.Int("max-tries"),
+		MinTries: c.String("min-tries"), MaxTries: c.String("max-tries"),
 	}
 }
 
@@ -118,34 +119,61 @@ func act(verb steer.Verb, usage string, more ...cli.Flag) *cli.Command {
 				},
 				Messages: c.Args().Slice(), Words: words(c), All: c.Bool("all"), Consent: consent(c),
 			}
+			if verb == steer.Remove && !o.DryRun && !o.Bounce {
+				if o.Cleaner, err = startCleaner(c); err != nil {
+					return err
+				}
+			}
 			return onQueue(c, func(s *manage.Screen, q manage.Queue) error { return manage.Act(s, q, o) })
 		},
 	}
 }
 
+// cleanerName is the command that reqmail runs as another user.
+const cleanerName = "clean-queue"
+
+// cleanerCommand serves the requests of a manage.Cleaner.
+func cleanerCommand() *cli.Command {
+	return &cli.Command{
+		Name: cleanerName, Hidden: true,
+		Action: func(*cli.Context) error { return exit(clean.Run(os.Stdin, os.Stdout, time.Now)) },
+	}
+}
+
+// startCleaner runs this program again: the qmail-clean of a home may be built
+// for another one, and would remove messages there.
+func startCleaner(c *cli.Context) (*manage.Cleaner, error) {
+	home, err := homeOf(c)
+	if err != nil {
+		return nil, err
+	}
+	return manage.StartCleaner(home, "/proc/self/exe", cleanerName)
+}
+
 // untilOf reads the time that a verb needs, or may have.
 func untilOf(c *cli.Context, verb steer.Verb) (int64, error) {
-	text := c.String("until")
+	name := "until"
 	switch {
-	case verb == steer.Postpone && text == "":
+	case verb == steer.Postpone && c.String(name) == "":
 		return 0, usage{"postpone needs --until TIME"}
 	case verb == steer.Expire && c.String("at") == "":
 		return 0, usage{"expire needs --at TIME, or --at never"}
 	case verb == steer.Expire && c.String("at") == "never":
 		return 0, nil
 	case verb == steer.Expire:
-		text = c.String("at")
+		name = "at"
 	}
-	return timeOf(text)
+	return timeOf(c, name)
 }
 
-// timeOf reads a time in Unix seconds, 0 for none.
-func timeOf(text string) (int64, error) {
+// timeOf reads the time of an option in Unix seconds, 0 for none.
+func timeOf(c *cli.Context, name string) (int64, error) {
+	text := c.String(name)
 	if text == "" {
 		return 0, nil
 	}
 	t, err := manage.Time(text, time.Now())
-	return t.Unix(), err
+	return t.Unix(), optionError(name, err)
 }
 
 func flush(c *cli.Context) error {
@@ -159,20 +187,33 @@ func flush(c *cli.Context) error {
 
 func addRule(verb steer.Verb) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		if c.NArg() > 0 {
-			return usage{"say what mail by --to, --from or --channel"}
+		places := "--to GLOB or --from GLOB"
+		if verb == steer.Suspend {
+			places = "--to GLOB, --from GLOB or --channel CHANNEL"
+		}
+		given := 0
+		for _, name := range []string{"to", "from", "channel"} {
+			if c.IsSet(name) {
+				given++
+			}
+		}
+		if c.NArg() > 0 || given != 1 {
+			return usage{string(verb) + " takes one of " + places + ", and no arguments"}
 		}
 		rule := steer.Rule{
 			Verb: verb, Destination: c.String("to"), SenderDomain: c.String("from"), Channel: c.String("channel"), Reason: c.String("reason"),
 		}
 		var err error
-		if rule.Until, err = timeOf(c.String("until")); err != nil {
+		if rule.Until, err = timeOf(c, "until"); err != nil {
 			return err
 		}
-		if text := c.String("for"); text != "" {
-			seconds, err := manage.Span(text)
-			if err != nil || rule.Until != 0 {
-				return usage{"--for takes a span as in 2h, and does not go with --until"}
+		if c.IsSet("for") {
+			if c.IsSet("until") {
+				return usage{"--for does not go with --until"}
+			}
+			seconds, err := manage.Span(c.String("for"))
+			if err != nil {
+				return optionError("for", err)
 			}
 			rule.Until = time.Now().Unix() + seconds
 		}

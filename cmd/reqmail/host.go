@@ -16,15 +16,18 @@ func hostCommands() []*cli.Command {
 	dry := &cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "say what would be done"}
 	noRestart := &cli.BoolFlag{Name: "no-restart", Usage: "leave running daemons alone; restart qmail yourself"}
 	patience := &cli.DurationFlag{Name: "stop-patience", Value: 10 * time.Minute, Usage: "let deliveries finish for `TIME` before a restart is given up"}
-	return []*cli.Command{{
+	return withJSON(&cli.Command{
 		Name:  "doctor",
 		Usage: "say what will and will not work on this host with reqmail's programs",
 		Flags: []cli.Flag{from, root},
 		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usage{"doctor takes no arguments"}
+			}
 			host := hostOf(c)
 			return ended(host.Doctor(report(c)), nil)
 		},
-	}, {
+	}, &cli.Command{
 		Name:      "swap",
 		Usage:     "put reqmail's programs in place of qmail's, try them, or put the old ones back",
 		ArgsUsage: "[PROGRAM...]",
@@ -46,7 +49,7 @@ func hostCommands() []*cli.Command {
 			}
 			return ended(s.Run(c.Context))
 		},
-	}, {
+	}, &cli.Command{
 		Name:      "rollback",
 		Usage:     "put back what the last swap replaced",
 		ArgsUsage: "[PROGRAM...]",
@@ -64,7 +67,7 @@ func hostCommands() []*cli.Command {
 			}
 			return ended(b.Run(c.Context))
 		},
-	}}
+	})
 }
 
 func hostOf(c *cli.Context) migrate.Host {
@@ -72,7 +75,7 @@ func hostOf(c *cli.Context) migrate.Host {
 }
 
 func report(c *cli.Context) *migrate.Report {
-	return &migrate.Report{Out: c.App.Writer, JSON: c.Bool("json")}
+	return &migrate.Report{Out: c.App.Writer, JSON: asJSON(c)}
 }
 
 // ended makes an error of what a command of package migrate returns.

@@ -3,7 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,7 +16,7 @@ import (
 // queueCommands look at the queue and what was logged of it.
 func queueCommands() []*cli.Command {
 	every := &cli.DurationFlag{Name: "every", Value: 2 * time.Second, Usage: "refresh each `TIME`"}
-	return commands(
+	return withJSON(
 		&cli.Command{
 			Name: "status", Usage: "count messages, deliveries and what happened lately",
 			Action: looking(func(_ *cli.Context) (manage.View, error) { return manage.Status, nil }),
@@ -47,7 +47,7 @@ func queueCommands() []*cli.Command {
 		},
 		&cli.Command{
 			Name: "policy", Usage: "look at control/mailpolicy",
-			Subcommands: commands(&cli.Command{Name: "check", Usage: "look for mistakes", ArgsUsage: "[FILE]", Action: checkPolicy}),
+			Subcommands: withJSON(&cli.Command{Name: "check", Usage: "look for mistakes", ArgsUsage: "[FILE]", Action: checkPolicy}),
 		},
 		&cli.Command{
 			Name: "report", Usage: "say who sends, who is sent to, and why mail waits",
@@ -57,6 +57,9 @@ func queueCommands() []*cli.Command {
 				if err != nil {
 					return err
 				}
+				if c.NArg() > 0 {
+					return usage{"report takes no arguments; trace follows one message"}
+				}
 				logs, err := manage.OpenLogs(c.StringSlice("log"))
 				if err != nil && c.IsSet("log") {
 					return err
@@ -65,7 +68,7 @@ func queueCommands() []*cli.Command {
 					defer logs.Close()
 				}
 				return onQueue(c, func(s *manage.Screen, q manage.Queue) error {
-					return manage.Report(s, q, logs, since, until, max(c.Int("top"), 0))
+					return manage.Report(s, q, logs, since, until, c.Int("top"))
 				})
 			},
 		},
@@ -80,31 +83,22 @@ func queueCommands() []*cli.Command {
 	)
 }
 
-// commands gives commands what all of the queue have.
-func commands(list ...*cli.Command) []*cli.Command {
+// withJSON lets --json stand behind commands, too.
+func withJSON(list ...*cli.Command) []*cli.Command {
 	for _, c := range list {
 		c.Flags = append(c.Flags, &cli.BoolFlag{Name: "json", Usage: "print JSON"})
-		c.OnUsageError = usageError
-		if action := c.Action; action != nil {
-			c.Action = func(c *cli.Context) error {
-				for _, arg := range c.Args().Slice() {
-					if strings.HasPrefix(arg, "-") && arg != "-" {
-						return usage{"options stand before arguments: " + arg}
-					}
-				}
-				return action(c)
-			}
-		}
 	}
 	return list
 }
 
+// asJSON reports whether --json stands before or behind the command.
+func asJSON(c *cli.Context) bool {
+	return slices.ContainsFunc(c.Lineage(), func(level *cli.Context) bool { return level.Bool("json") })
+}
+
 // screen is where a command shows things.
 func screen(c *cli.Context) *manage.Screen {
-	s := &manage.Screen{Out: c.App.Writer, Err: c.App.ErrWriter}
-	for _, level := range c.Lineage() { // --json stands before or behind the command
-		s.JSON = s.JSON || level.Bool("json")
-	}
+	s := &manage.Screen{Out: c.App.Writer, Err: c.App.ErrWriter, JSON: asJSON(c)}
 	if f, ok := s.Out.(*os.File); ok {
 		s.Width, s.Height = manage.Dimensions(f)
 	}
@@ -143,6 +137,13 @@ func looking(view func(*cli.Context) (manage.View, error)) cli.ActionFunc {
 // watching makes a command of a view that refreshes itself.
 func watching(view manage.View) cli.ActionFunc {
 	return func(c *cli.Context) error {
+		every := c.Duration("every")
+		switch {
+		case c.NArg() > 0:
+			return usage{c.Command.Name + " takes no arguments"}
+		case every < time.Second:
+			return usage{"--every is at least 1s"}
+		}
 		home, err := homeOf(c)
 		if err == nil {
 			err = manage.Enter(home)
@@ -150,7 +151,7 @@ func watching(view manage.View) cli.ActionFunc {
 		if err != nil {
 			return err
 		}
-		return manage.Watch(c.Context, screen(c), os.Stdin, max(c.Duration("every"), 100*time.Millisecond), view)
+		return manage.Watch(c.Context, screen(c), os.Stdin, every, view)
 	}
 }
 
@@ -162,9 +163,6 @@ func list(c *cli.Context) error {
 	}
 	if err := query.Sort.Check(); err != nil {
 		return usage{err.Error()}
-	}
-	if query.Limit < 0 {
-		return usage{"a limit is not negative"}
 	}
 	view := func(s *manage.Screen, q manage.Queue) error { return manage.List(s, q, query) }
 	if c.Bool("watch") {
@@ -222,13 +220,13 @@ func span(c *cli.Context) (since, until time.Time, err error) {
 		if seconds, err := manage.Span(text); err == nil {
 			since = now.Add(-time.Duration(seconds) * time.Second)
 		} else if since, err = manage.Time(text, now); err != nil {
-			return since, until, err
+			return since, until, optionError("since", err)
 		}
 	}
 	if text := c.String("until"); text != "" {
 		until, err = manage.Time(text, now)
 	}
-	return since, until, err
+	return since, until, optionError("until", err)
 }
 
 func trace(c *cli.Context) error {
@@ -267,11 +265,14 @@ func scheduleFlags() []cli.Flag {
 }
 
 func schedule(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usage{"schedule takes no arguments; show tells when a message is tried"}
+	}
 	birth := time.Now()
 	if text := c.String("birth"); text != "" {
 		var err error
 		if birth, err = manage.Time(text, birth); err != nil {
-			return err
+			return optionError("birth", err)
 		}
 	}
 	var p manage.Postfix
@@ -281,7 +282,7 @@ func schedule(c *cli.Context) error {
 	} {
 		var err error
 		if *to, err = manage.Span(c.String(name)); err != nil {
-			return usage{"--" + name + ": " + err.Error()}
+			return optionError(name, err)
 		}
 	}
 	if p.MinimalBackoffTime == 0 {
@@ -292,7 +293,7 @@ func schedule(c *cli.Context) error {
 		return err
 	}
 	const spamExpertsLifetime = 4 * 86400
-	return manage.Table(screen(c), birth.Unix(), max(c.Int("limit"), 0), []manage.Column{
+	return manage.Table(screen(c), birth.Unix(), c.Int("limit"), []manage.Column{
 		{Name: "qmail local", Schedule: manage.Qmail{Channel: queue.Local, Lifetime: lifetime}},
 		{Name: "qmail remote", Schedule: manage.Qmail{Channel: queue.Remote, Lifetime: lifetime}},
 		{Name: "Postfix", Schedule: p},

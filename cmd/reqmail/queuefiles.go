@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/reqmail/reqmail/compat/steer"
+	"github.com/reqmail/reqmail/qmail/manage"
 	"github.com/reqmail/reqmail/qmail/transfer"
 	"github.com/reqmail/reqmail/queue"
 	"github.com/reqmail/reqmail/queue/check"
@@ -26,17 +26,17 @@ func queueFileCommands() []*cli.Command {
 		&cli.BoolFlag{Name: "big-todo", Usage: "todo and intd are to be split too"},
 	}
 	dry := &cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "say what would be done"}
-	return []*cli.Command{{
+	return withJSON(&cli.Command{
 		Name:   "check",
 		Usage:  "say what is wrong with the queue, running or stopped",
 		Flags:  shape,
 		Action: checkQueue,
-	}, {
+	}, &cli.Command{
 		Name:   "repair",
 		Usage:  "mend the queue; stop qmail-send first",
 		Flags:  append([]cli.Flag{dry}, shape...),
 		Action: repairQueue,
-	}, {
+	}, &cli.Command{
 		Name:      "export",
 		Usage:     "write messages of the queue, with all that is known of them, as a tar stream",
 		ArgsUsage: "[NUMBER...]",
@@ -49,7 +49,7 @@ func queueFileCommands() []*cli.Command {
 			&cli.DurationFlag{Name: "younger", Usage: "only younger than `TIME`"},
 		},
 		Action: exportQueue,
-	}, {
+	}, &cli.Command{
 		Name:      "import",
 		Usage:     "put messages of an export into the queue",
 		ArgsUsage: "[FILE]",
@@ -57,7 +57,7 @@ func queueFileCommands() []*cli.Command {
 			&cli.BoolFlag{Name: "even-if-held", Usage: "also messages that were held: they are delivered"},
 		}, shape...),
 		Action: importQueue,
-	}}
+	})
 }
 
 // enterQueue makes the queue the working directory.
@@ -130,11 +130,8 @@ func lockSend() (taken bool, err error) {
 
 // tellFindings prints findings and what is to be looked at.
 func tellFindings(c *cli.Context, found []check.Finding, look bool) error {
-	if c.Bool("json") {
-		if found == nil {
-			found = []check.Finding{}
-		}
-		if err := printJSON(c.App.Writer, map[string]any{"findings": found}); err != nil {
+	if asJSON(c) {
+		if err := manage.WriteJSON(c.App.Writer, map[string]any{"findings": append([]check.Finding{}, found...)}); err != nil {
 			return err
 		}
 	} else {
@@ -148,12 +145,6 @@ func tellFindings(c *cli.Context, found []check.Finding, look bool) error {
 	return nil
 }
 
-func printJSON(out io.Writer, value any) error {
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(value)
-}
-
 func exportQueue(c *cli.Context) error {
 	var f steer.Filter
 	for _, arg := range c.Args().Slice() {
@@ -164,7 +155,11 @@ func exportQueue(c *cli.Context) error {
 		f.IDs = append(f.IDs, uint64(id))
 	}
 	f.Sender, f.Recipient, f.Domain = c.String("sender"), c.String("recipient"), c.String("domain")
-	f.MinAge, f.MaxAge = int64(c.Duration("older")/time.Second), int64(c.Duration("younger")/time.Second)
+	f.MinAge = int64(c.Duration("older") / time.Second)
+	if c.IsSet("younger") {
+		youngest := int64(c.Duration("younger") / time.Second)
+		f.MaxAge = &youngest
+	}
 	if err := f.Check(); err != nil {
 		return usage{err.Error()}
 	}
@@ -228,15 +223,16 @@ func importQueue(c *cli.Context) error {
 
 // tellTransfer prints how many messages went through, and which did not.
 func tellTransfer(c *cli.Context, done string, r transfer.Result, out io.Writer) error {
-	if c.Bool("json") {
-		if err := printJSON(out, r); err != nil {
+	if asJSON(c) {
+		r.Notes = append([]string{}, r.Notes...)
+		if err := manage.WriteJSON(out, r); err != nil {
 			return err
 		}
 	} else {
 		for _, note := range r.Notes {
 			fmt.Fprintln(out, note)
 		}
-		fmt.Fprintf(out, "%d messages %s, %d left out\n", r.Messages, done, r.Skipped)
+		fmt.Fprintf(out, "%s %s, %d left out\n", manage.Messages(r.Messages), done, r.Skipped)
 	}
 	if len(r.Notes) > 0 {
 		return exit(exitLook)

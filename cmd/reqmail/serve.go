@@ -20,6 +20,7 @@ import (
 	"github.com/reqmail/reqmail/compat/steer"
 	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/qmail/intake"
+	"github.com/reqmail/reqmail/qmail/manage"
 	"github.com/reqmail/reqmail/qmail/serve"
 	"github.com/reqmail/reqmail/queue"
 )
@@ -27,13 +28,18 @@ import (
 // serveCommands are the HTTP service and its tokens.
 func serveCommands() []*cli.Command {
 	return []*cli.Command{{
-		Name:   "serve",
-		Usage:  "serve the queue over HTTP, as control/reqmailserve says",
-		Action: func(c *cli.Context) error { return serveQueue(c.Context, c.String("home"), c.App.ErrWriter) },
+		Name:  "serve",
+		Usage: "serve the queue over HTTP, as control/reqmailserve says",
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usage{"serve takes no arguments"}
+			}
+			return serveQueue(c.Context, c.String("home"), c.App.ErrWriter)
+		},
 	}, {
 		Name:  "token",
 		Usage: "make, list and remove tokens for reqmail serve",
-		Subcommands: []*cli.Command{{
+		Subcommands: withJSON(&cli.Command{
 			Name:      "add",
 			Usage:     "make a token and print it, this once",
 			ArgsUsage: "NAME",
@@ -41,12 +47,12 @@ func serveCommands() []*cli.Command {
 				&cli.BoolFlag{Name: "act", Usage: "it may act, not only look"},
 				&cli.StringSliceFlag{Name: "domain", Usage: "only for mail from or to `DOMAIN`; may be given again"},
 			},
-			Action: addToken, OnUsageError: usageError,
-		}, {
-			Name: "list", Usage: "list the tokens", Action: listTokens, OnUsageError: usageError,
-		}, {
-			Name: "remove", Usage: "make a token worthless at once", ArgsUsage: "NAME", Action: removeToken, OnUsageError: usageError,
-		}},
+			Action: addToken,
+		}, &cli.Command{
+			Name: "list", Usage: "list the tokens", Action: listTokens,
+		}, &cli.Command{
+			Name: "remove", Usage: "make a token worthless at once", ArgsUsage: "NAME", Action: removeToken,
+		}),
 	}}
 }
 
@@ -80,20 +86,28 @@ func addToken(c *cli.Context) error {
 	}
 	token := serve.Token{Name: c.Args().First(), Act: c.Bool("act"), Domains: c.StringSlice("domain")}
 	secret, err := tokens.Add(token, give)
-	if err == nil && c.Bool("json") {
-		fmt.Fprintf(c.App.Writer, "{\"token\":%q}\n", secret)
-	} else if err == nil {
-		fmt.Fprintln(c.App.Writer, secret)
+	switch {
+	case err != nil:
+		return err
+	case asJSON(c):
+		return manage.WriteJSON(c.App.Writer, map[string]string{"token": secret})
 	}
-	return err
+	fmt.Fprintln(c.App.Writer, secret)
+	return nil
 }
 
 func listTokens(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usage{"token list takes no arguments"}
+	}
 	tokens, err := openTokens(c.String("home"))
 	if err != nil {
 		return err
 	}
 	all, err := tokens.All()
+	if asJSON(c) && err == nil {
+		return manage.WriteJSON(c.App.Writer, append([]serve.Token{}, all...))
+	}
 	for _, t := range all {
 		scope, domains := "read", "everything"
 		if t.Act {
@@ -115,7 +129,11 @@ func removeToken(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return tokens.Remove(c.Args().First(), give)
+	name := c.Args().First()
+	if err := tokens.Remove(name, give); err != nil || !asJSON(c) {
+		return err
+	}
+	return manage.WriteJSON(c.App.Writer, map[string]string{"removed": name})
 }
 
 // serveQueue binds, becomes qmails and serves until ctx ends.

@@ -117,10 +117,25 @@ func Int[T ~int | ~int64](f *Fields, name string, p *T, when When) {
 	if f.writes(name, bool(when) || *p != 0) {
 		f.out = strconv.AppendInt(f.out, int64(*p), 10)
 	} else if f.reads(name) {
-		n := f.in.int()
-		if *p = T(n); int64(*p) != n {
-			f.in.fail(errRange)
-		}
+		*p = readInt[T](f)
+	}
+}
+
+func readInt[T ~int | ~int64](f *Fields) T {
+	n := f.in.int()
+	if int64(T(n)) != n {
+		f.in.fail(errRange)
+	}
+	return T(n)
+}
+
+// IntPointer is a field with a whole number, written if there is one, 0 too.
+func IntPointer[T ~int | ~int64](f *Fields, name string, p **T) {
+	if f.writes(name, *p != nil) {
+		f.out = strconv.AppendInt(f.out, int64(**p), 10)
+	} else if f.reads(name) {
+		n := readInt[T](f)
+		*p = &n
 	}
 }
 

@@ -25,6 +25,7 @@ type thing struct {
 	Uint2  uint64   `json:"uint2,omitempty"`
 	Part   part     `json:"part"`
 	Other  *part    `json:"other,omitempty"`
+	Most   *int64   `json:"most,omitempty"`
 	Parts  []part   `json:"parts,omitempty"`
 	Words  []word   `json:"words,omitempty"`
 	Uints  []uint64 `json:"uints,omitempty"`
@@ -48,6 +49,7 @@ func (t *thing) Fields(f *Fields) {
 	Uint(f, "uint2", &t.Uint2, IfSet)
 	Struct(f, "part", &t.Part)
 	Pointer(f, "other", &t.Other)
+	IntPointer(f, "most", &t.Most)
 	Structs(f, "parts", &t.Parts)
 	Strings(f, "words", &t.Words)
 	Uints(f, "uints", &t.Uints)
@@ -128,7 +130,8 @@ func TestReadAlike(t *testing.T) {
 		`{"text":"\ud83d\ude00 \ud83d \ude00 \ud83d\u0041 \ud83dx \ud83d\n"}`,
 		`{"\u0074ext":"escaped name"}`,
 		`{"int":9223372036854775807,"wide":-9223372036854775808,"uint":18446744073709551615}`,
-		`{"text":null,"int":null,"part":null,"other":null,"parts":null,"words":[null],"parts":[null]}`,
+		`{"most":0}`,
+		`{"text":null,"int":null,"part":null,"other":null,"most":null,"parts":null,"words":[null],"parts":[null]}`,
 		`{"parts":[],"uints":[ ],"words":["a","b"]}`,
 		`{"unknown":{"a":[1,-2.5e+10,0.1E-2,true,false,null,"\u12345",{},[]]},"int":7}`,
 		`{"text":"first","text":"last"}`,

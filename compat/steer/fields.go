@@ -133,11 +133,11 @@ func (f *Filter) Fields(to *jsonl.Fields) {
 	jsonl.String(to, "area", &f.Area, jsonl.IfSet)
 	jsonl.Strings(to, "concerns", &f.Concerns)
 	jsonl.Int(to, "minAge", &f.MinAge, jsonl.IfSet)
-	jsonl.Int(to, "maxAge", &f.MaxAge, jsonl.IfSet)
+	jsonl.IntPointer(to, "maxAge", &f.MaxAge)
 	jsonl.Int(to, "minSize", &f.MinSize, jsonl.IfSet)
-	jsonl.Int(to, "maxSize", &f.MaxSize, jsonl.IfSet)
+	jsonl.IntPointer(to, "maxSize", &f.MaxSize)
 	jsonl.Int(to, "minTries", &f.MinTries, jsonl.IfSet)
-	jsonl.Int(to, "maxTries", &f.MaxTries, jsonl.IfSet)
+	jsonl.IntPointer(to, "maxTries", &f.MaxTries)
 }
 
 // Fields names the fields on the wire.

@@ -26,12 +26,13 @@ type Filter struct {
 	Area      string   `json:"area,omitempty"`      // of control/mailpolicy
 	Concerns  []string `json:"concerns,omitempty"`  // domains: the sender's or a recipient's is one of these
 
-	MinAge   int64 `json:"minAge,omitempty"`
-	MaxAge   int64 `json:"maxAge,omitempty"`
-	MinSize  int64 `json:"minSize,omitempty"`
-	MaxSize  int64 `json:"maxSize,omitempty"`
-	MinTries int   `json:"minTries,omitempty"`
-	MaxTries int   `json:"maxTries,omitempty"`
+	// 0 is a highest value like others: nil is none.
+	MinAge   int64  `json:"minAge,omitempty"`
+	MaxAge   *int64 `json:"maxAge,omitempty"`
+	MinSize  int64  `json:"minSize,omitempty"`
+	MaxSize  *int64 `json:"maxSize,omitempty"`
+	MinTries int    `json:"minTries,omitempty"`
+	MaxTries *int   `json:"maxTries,omitempty"`
 }
 
 // Check returns why a filter makes no sense.
@@ -55,14 +56,16 @@ func (f *Filter) Check() error {
 			return errors.New("unknown state " + strconv.Quote(string(s)))
 		}
 	}
-	for _, span := range []struct {
-		name     string
-		min, max int64
-	}{{"age", f.MinAge, f.MaxAge}, {"size", f.MinSize, f.MaxSize}, {"tries", int64(f.MinTries), int64(f.MaxTries)}} {
-		if span.min < 0 || span.max < 0 || span.max != 0 && span.min > span.max {
-			return errors.New("impossible " + span.name + ": from " + strconv.FormatInt(span.min, 10) +
-				" to " + strconv.FormatInt(span.max, 10))
-		}
+	return cmp.Or(checkRange("age", f.MinAge, f.MaxAge), checkRange("size", f.MinSize, f.MaxSize), checkRange("tries", f.MinTries, f.MaxTries))
+}
+
+func checkRange[T int | int64](name string, lowest T, highest *T) error {
+	if lowest < 0 {
+		return errors.New("impossible " + name + ": at least " + strconv.FormatInt(int64(lowest), 10))
+	}
+	if highest != nil && *highest < lowest {
+		return errors.New("impossible " + name + ": from " + strconv.FormatInt(int64(lowest), 10) +
+			" to " + strconv.FormatInt(int64(*highest), 10))
 	}
 	return nil
 }
@@ -87,11 +90,21 @@ func (f *Filter) MatchIndex(m *Message, now int64) bool {
 		(f.Area == "" || f.Area == m.Area) &&
 		within(now-m.Birth, f.MinAge, f.MaxAge) &&
 		within(m.Size, f.MinSize, f.MaxSize) &&
-		within(int64(m.Tries), int64(f.MinTries), int64(f.MaxTries))
+		f.matchTries(m.Tries)
 }
 
-// within reports whether n lies between two bounds; a highest of 0 is none.
-func within(n, lowest, highest int64) bool { return n >= lowest && (highest == 0 || n <= highest) }
+// matchTries selects no message whose tries are not known by their number.
+func (f *Filter) matchTries(tries int) bool {
+	if tries == TriesUnknown {
+		return f.MinTries == 0 && f.MaxTries == nil
+	}
+	return within(tries, f.MinTries, f.MaxTries)
+}
+
+// within reports whether n lies between two bounds.
+func within[T int | int64](n, lowest T, highest *T) bool {
+	return n >= lowest && (highest == nil || n <= *highest)
+}
 
 // MatchFiles looks at what is in a message's files, and at reasons.
 func (f *Filter) MatchFiles(m *Message) bool {

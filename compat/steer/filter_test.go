@@ -67,6 +67,11 @@ func sample() Message {
 func TestFilter(t *testing.T) {
 	m := sample()
 	const now = 1600
+	var (
+		none            int
+		zero, age, size int64 = 0, 600, 500
+		tooSmall        int64 = 499
+	)
 	for _, test := range []struct {
 		name   string
 		filter Filter
@@ -93,11 +98,14 @@ func TestFilter(t *testing.T) {
 		{"concerns recipient", Filter{Concerns: []string{"B.example"}}, true},
 		{"concerns no glob", Filter{Concerns: []string{"*.example"}}, false},
 		{"concerns no part", Filter{Concerns: []string{"example"}}, false},
-		{"age", Filter{MinAge: 600, MaxAge: 600}, true},
+		{"age", Filter{MinAge: 600, MaxAge: &age}, true},
+		{"newer than it can be", Filter{MaxAge: &zero}, false},
 		{"too young", Filter{MinAge: 601}, false},
-		{"size", Filter{MinSize: 500, MaxSize: 500}, true},
-		{"too big", Filter{MaxSize: 499}, false},
+		{"size", Filter{MinSize: 500, MaxSize: &size}, true},
+		{"too big", Filter{MaxSize: &tooSmall}, false},
+		{"empty", Filter{MaxSize: &zero}, false},
 		{"tries", Filter{MinTries: 4}, false},
+		{"never tried", Filter{MaxTries: &none}, false},
 		{"combined", Filter{Sender: "ann*", Domain: "c.*", MinTries: 3, States: []State{Deferred}}, true},
 	} {
 		if err := test.filter.Check(); err != nil {
@@ -107,6 +115,10 @@ func TestFilter(t *testing.T) {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
+	m.Tries = TriesUnknown
+	if !(&Filter{}).Match(&m, now) || (&Filter{MaxTries: &none}).Match(&m, now) || (&Filter{MinTries: 1}).Match(&m, now) {
+		t.Error("tries that are not known are taken for a number")
+	}
 	m.Sender = ""
 	if f := (Filter{Sender: "<>"}); !f.Match(&m, now) {
 		t.Error("the null sender is not found")
@@ -114,8 +126,9 @@ func TestFilter(t *testing.T) {
 }
 
 func TestFilterCheck(t *testing.T) {
+	zero, negative := int64(0), -1
 	for _, f := range []Filter{
-		{Channel: "smtp"}, {States: []State{"odd"}}, {MinAge: 2, MaxAge: 1}, {MinSize: -1},
+		{Channel: "smtp"}, {States: []State{"odd"}}, {MinAge: 2, MaxAge: &zero}, {MaxTries: &negative}, {MinSize: -1},
 		{Sender: strings.Repeat("x", MaxPattern+1)}, {IDs: make([]uint64, MaxNames+1)},
 	} {
 		if f.Check() == nil {

@@ -60,14 +60,19 @@ const (
 	Suspended State = "suspended" // waits for the end of a suspension
 	Deferred  State = "deferred"  // tried at least once
 	Fresh     State = "fresh"     // not tried yet
+	Queued    State = "queued"    // not preprocessed yet; told only where no qmail-send is asked
 )
 
 // States lists all states.
 func States() []State {
-	return []State{Frozen, Held, Active, Postponed, Suspended, Deferred, Fresh}
+	return []State{Frozen, Held, Active, Postponed, Suspended, Deferred, Fresh, Queued}
 }
 
-// Message is a preprocessed message.
+// TriesUnknown stands for a number of tries that nobody has kept.
+const TriesUnknown = -1
+
+// Message is a preprocessed message, or a queued one; what is queued has no
+// birth yet, and goes by the time at which it was queued.
 type Message struct {
 	Name
 	State State `json:"state"`
@@ -81,7 +86,7 @@ type Message struct {
 	Left       int         `json:"left"`                 // recipients that are not done
 	Trouble    string      `json:"trouble,omitempty"`
 
-	Tries   int    `json:"tries"`             // passes over its recipients that started a delivery
+	Tries   int    `json:"tries"`             // passes over its recipients that started a delivery; or TriesUnknown
 	NextTry int64  `json:"nextTry,omitempty"` // on the channel that is first; 0: none while held
 	Local   int64  `json:"local,omitempty"`   // next try on a channel; 0: no recipients there
 	Remote  int64  `json:"remote,omitempty"`

@@ -18,8 +18,8 @@ type Order struct {
 	steer.Act
 	Messages []string // names
 	Words    Words
-	All      bool // without words: on everything
-	Sort     steer.Sort
+	All      bool     // without words: on everything
+	Cleaner  *Cleaner // for removals while qmail-send is stopped
 	Consent
 }
 
@@ -37,12 +37,18 @@ const atOnce = 10000
 // agreed to is what is done.
 func Act(s *Screen, q Queue, o Order) error {
 	total := steer.Result{}
+	f, byFiles := q.(*Files)
+	if byFiles {
+		f.cleaner = o.Cleaner
+	}
 	list, err := o.targets(q, &total)
 	if err != nil {
 		return err
 	}
-	if !o.DryRun && !o.agreed(s, o.doing(), len(list)) {
-		return disagreed(o.doing(), len(list))
+	if !o.DryRun {
+		if err := o.agree(s, o.doing(), len(list)); err != nil {
+			return err
+		}
 	}
 	for batch := range slices.Chunk(list, atOnce) {
 		act := o.Act
@@ -57,7 +63,7 @@ func Act(s *Screen, q Queue, o Order) error {
 		add(&total, result)
 	}
 	s.result(o.Act, total)
-	if f, ok := q.(*Files); ok && !o.DryRun && len(list) > 0 {
+	if byFiles && !o.DryRun && total.Touched > 0 {
 		s.note(f.after(o.Act))
 	}
 	if total.Failed > 0 {
@@ -79,7 +85,9 @@ func (o *Order) targets(q Queue, result *steer.Result) ([]steer.Name, error) {
 		return nil, &UsageError{"messages are named, or selected by a filter, not both"}
 	case len(o.Messages) > 0:
 		return names(q, o.Messages, result)
-	case o.All == !o.Words.Empty():
+	case o.All && !o.Words.Empty():
+		return nil, &UsageError{"--all is every message: it does not go with a filter"}
+	case !o.All && o.Words.Empty():
 		return nil, &UsageError{"name messages, select them by a filter, or say --all"}
 	}
 	filter, err := o.Words.Filter()
@@ -102,23 +110,22 @@ func (o *Order) doing() string {
 	return string(o.Verb)
 }
 
-// agreed asks before more than one message is touched.
-func (c Consent) agreed(s *Screen, doing string, count int) bool {
+// agree asks before more than one message is touched.
+func (c Consent) agree(s *Screen, doing string, count int) error {
 	if c.Yes || count <= 1 {
-		return true
+		return nil
 	}
 	if c.Ask == nil || s.Err == nil {
-		return false
+		return &UsageError{"nothing is done: " + doing + " " + Messages(count) + "? Agree by --yes"}
 	}
-	fmt.Fprintf(s.Err, "%s %s? [y/N] ", doing, messages(count))
+	fmt.Fprintf(s.Err, "%s %s? [y/N] ", doing, Messages(count))
 	answer, _ := bufio.NewReader(c.Ask).ReadString('\n')
 	answer = strings.ToLower(strings.TrimSpace(answer))
-	return answer == "y" || answer == "yes"
-}
-
-// disagreed says that nothing was done for lack of consent.
-func disagreed(doing string, count int) error {
-	return &UsageError{"nothing is done: " + doing + " " + messages(count) + "? Agree by --yes"}
+	if answer == "y" || answer == "yes" {
+		return nil
+	}
+	s.note("nothing is done")
+	return ErrLook
 }
 
 // result shows what became of an act.
@@ -138,7 +145,7 @@ func (s *Screen) result(act steer.Act, r steer.Result) {
 	if act.Bounce {
 		verb = "return"
 	}
-	s.line("%s%s %s", would, verb, messages(r.Touched))
+	s.line("%s%s %s", would, verb, Messages(r.Touched))
 	for _, f := range r.Failures {
 		s.line("not %s: %s", f.Name, Safe(f.Reason))
 	}
@@ -170,8 +177,8 @@ func Flush(s *Screen, q Queue, channel string, dryRun bool, consent Consent) err
 		if err != nil {
 			return err
 		}
-		if !consent.agreed(s, "flush", would.Touched) {
-			return disagreed("flush", would.Touched)
+		if err := consent.agree(s, "flush", would.Touched); err != nil {
+			return err
 		}
 	}
 	r, err := q.Flush(channel, dryRun)
@@ -203,8 +210,8 @@ func AddRule(s *Screen, q Queue, rule steer.Rule, dryRun bool, consent Consent) 
 	if dryRun {
 		return s.ruled(rule, would, true)
 	}
-	if !consent.agreed(s, string(rule.Verb), would.Touched) {
-		return disagreed(string(rule.Verb), would.Touched)
+	if err := consent.agree(s, string(rule.Verb), would.Touched); err != nil {
+		return err
 	}
 	r, err := q.AddRule(rule, false)
 	if err != nil {
@@ -226,9 +233,9 @@ func (s *Screen) ruled(rule steer.Rule, r steer.Result, dryRun bool) error {
 			DryRun bool `json:"dryRun,omitempty"`
 		}{r, dryRun})
 	case dryRun:
-		s.line("would %s mail %s, now %s", rule.Verb, what, messages(r.Touched))
+		s.line("would %s mail %s, now %s", rule.Verb, what, Messages(r.Touched))
 	default:
-		s.line("rule %d: %s mail %s, now %s", r.Rule, rule.Verb, what, messages(r.Touched))
+		s.line("rule %d: %s mail %s, now %s", r.Rule, rule.Verb, what, Messages(r.Touched))
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ var (
 	errOther     = errors.New("the number belongs to another message now")
 	errHeld      = errors.New("it is held: release it first")
 	errNotHeld   = errors.New("it is not held")
+	errQueued    = errors.New("it is not preprocessed yet, which qmail-send does when it starts; until then it can only be removed, without --bounce")
 )
 
 // Act does something to messages while no qmail-send runs. Silent removals and
@@ -35,7 +36,7 @@ func (f *Files) Act(act steer.Act) (result steer.Result, err error) {
 		if err := act.Filter.Check(); err != nil {
 			return result, err
 		}
-		_, err = s.List(nil, steer.Query{Filter: *act.Filter}, func(m *steer.Message) error {
+		_, err = f.List(steer.Query{Filter: *act.Filter}, func(m steer.Message) error {
 			names = append(names, m.Name)
 			return nil
 		})
@@ -44,7 +45,7 @@ func (f *Files) Act(act steer.Act) (result steer.Result, err error) {
 		}
 	}
 	if act.Verb == steer.Remove && !act.Bounce {
-		return f.each(names, &result, s, func(m *steer.Message) error { return removeFiles(m, act.DryRun) })
+		return f.remove(names, s, act.DryRun)
 	}
 	return f.order(act, names, s)
 }
@@ -52,7 +53,7 @@ func (f *Files) Act(act steer.Act) (result steer.Result, err error) {
 // each does something to each message.
 func (f *Files) each(names []steer.Name, result *steer.Result, s *roster.Snapshot, do func(*steer.Message) error) (steer.Result, error) {
 	for _, name := range names {
-		m, ok := s.Find(queue.ID(name.ID))
+		m, ok := find(s, queue.ID(name.ID))
 		err := errNoMessage
 		if ok {
 			err = errOther
@@ -67,15 +68,39 @@ func (f *Files) each(names []steer.Name, result *steer.Result, s *roster.Snapsho
 	return *result, nil
 }
 
-// removeFiles removes a message: S5 → S2 → S1.
-func removeFiles(m *steer.Message, dryRun bool) error {
-	if dryRun {
-		return nil
+// remove removes messages: S5 → S2 → S1. Of those that are queued all envelopes
+// go before the first text, so that one sync does for them.
+func (f *Files) remove(names []steer.Name, s *roster.Snapshot, dryRun bool) (result steer.Result, err error) {
+	var unqueued []queue.ID
+	result, err = f.each(names, &result, s, func(m *steer.Message) error {
+		id := queue.ID(m.ID)
+		if err := f.cleaner.may(id); err != nil || dryRun {
+			return err
+		}
+		if err := queue.Remove(id); err != nil { // of a queued one: what preprocessing had begun
+			return err
+		}
+		if m.State == steer.Queued {
+			unqueued = append(unqueued, id)
+			return f.cleaner.envelope(id)
+		}
+		return f.cleaner.text(id)
+	})
+	if err != nil || len(unqueued) == 0 {
+		return result, err
 	}
-	if err := queue.Remove(queue.ID(m.ID)); err != nil {
-		return err
+	if err := queue.SyncTodo(); err != nil {
+		return result, err
 	}
-	return queue.RemoveMess(queue.ID(m.ID))
+	for _, id := range unqueued {
+		if _, ok, err := queue.Queued(id); err != nil || ok {
+			continue // told already: its envelope could not be removed
+		}
+		if err := f.cleaner.text(id); err != nil {
+			return result, err
+		}
+	}
+	return result, nil
 }
 
 // order changes what is ordered for messages.
@@ -86,6 +111,9 @@ func (f *Files) order(act steer.Act, names []steer.Name, s *roster.Snapshot) (re
 	}
 	changed := map[queue.ID]orders.Order{}
 	result, err = f.each(names, &result, s, func(m *steer.Message) error {
+		if m.State == steer.Queued {
+			return errQueued
+		}
 		o, _ := j.Get(queue.ID(m.ID), m.Birth)
 		o.Birth = m.Birth
 		if err := change(act, &o, s.Now); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/reqmail/reqmail/qmail/roster"
 	"github.com/reqmail/reqmail/queue"
 	"github.com/reqmail/reqmail/queue/orders"
+	"github.com/reqmail/reqmail/queue/reasons"
 )
 
 // Files is a queue whose qmail-send takes no orders: it is stopped, or C's, or
@@ -20,8 +21,19 @@ import (
 // under the lock that keeps qmail-send from starting, or refused while one
 // runs. The working directory is the queue.
 type Files struct {
-	running bool // a qmail-send has the lock
-	locked  bool // this process has it
+	running bool         // a qmail-send has the lock
+	locked  bool         // this process has it
+	log     *reasons.Log // what reqmail's qmail-send has left; nil: nothing
+	cleaner *Cleaner
+}
+
+func openFiles() (*Files, error) {
+	f := &Files{running: sendRuns()}
+	var err error
+	if !f.running { // while C's runs, what was noted ages
+		f.log, err = reasons.Read()
+	}
+	return f, err
 }
 
 // Errors of acts on files.
@@ -35,10 +47,13 @@ var (
 // Note says, in words for the administrator, what a queue seen by its files
 // lacks.
 func (f *Files) Note() string {
-	if f.running {
+	switch {
+	case f.running:
 		return "qmail-send takes no orders: from the files, no tries, no reasons"
+	case f.log == nil:
+		return "qmail-send does not run: from the files, no tries, no reasons"
 	}
-	return "qmail-send does not run: from the files, no tries, no reasons"
+	return "qmail-send does not run: from the files that it has left"
 }
 
 // sendRuns reports whether a qmail-send has its lock, without touching that: a
@@ -78,11 +93,16 @@ func (f *Files) lock() error {
 }
 
 func (f *Files) snapshot() (*roster.Snapshot, error) {
-	return roster.FromFiles(time.Now().Unix(), !f.running)
+	return roster.FromFiles(time.Now().Unix(), !f.running, f.log)
 }
 
-// Close does nothing.
-func (f *Files) Close() error { return nil }
+// Close closes the log of reasons.
+func (f *Files) Close() error {
+	if f.log != nil {
+		f.log.Close()
+	}
+	return nil
+}
 
 // Status counts what is in the files.
 func (f *Files) Status() (st steer.Status, err error) {
@@ -103,7 +123,15 @@ func (f *Files) List(q steer.Query, each func(steer.Message) error) (total int, 
 	if err != nil {
 		return 0, err
 	}
-	return s.List(nil, q, func(m *steer.Message) error { return each(*m) })
+	sent := 0
+	total, err = s.List(nil, q, func(m *steer.Message) error {
+		sent++
+		return each(*m)
+	})
+	if err != nil {
+		return total, err
+	}
+	return listQueued(q, s.Now, sent, total, each)
 }
 
 // Show is as for steer.Client.
@@ -112,7 +140,7 @@ func (f *Files) Show(name steer.Name) (steer.Message, error) {
 	if err != nil {
 		return steer.Message{}, err
 	}
-	m, ok := s.Find(queue.ID(name.ID))
+	m, ok := find(s, queue.ID(name.ID))
 	switch {
 	case !ok:
 		return m, errNoMessage

@@ -32,15 +32,20 @@ func Status(s *Screen, q Queue) error {
 		}{st, !byFiles, !byFiles || f.running})
 	}
 	switch {
-	case byFiles:
-		s.emphasis(red, f.Note())
 	case st.Leaving:
 		s.emphasis(red, "qmail-send is leaving: it waits for the deliveries that run")
 	case st.TakingIn:
 		s.emphasis(red, "qmail-send has just started: more messages are in the queue than it has looked at yet")
 	}
 	line := func(name, format string, args ...any) { s.line("%-17s"+format, append([]any{name}, args...)...) }
-	line("messages", "%d, %s; %d held, %d of them frozen", st.Messages, sizeText(st.Bytes), st.Held, st.Frozen)
+	held := ""
+	if st.Held > 0 {
+		held = fmt.Sprintf("; %d held", st.Held)
+	}
+	if st.Frozen > 0 {
+		held += fmt.Sprintf(", %d of them frozen", st.Frozen)
+	}
+	line("messages", "%d, %s%s", st.Messages, bytesText(st.Bytes), held)
 	line("not preprocessed", "%d", st.Todo)
 	s.channelStatus("local", st.Local, byFiles)
 	s.channelStatus("remote", st.Remote, byFiles)
@@ -57,7 +62,7 @@ func Status(s *Screen, q Queue) error {
 }
 
 func (s *Screen) channelStatus(name string, c steer.ChannelStatus, byFiles bool) {
-	text := fmt.Sprintf("%-17s%s", name, messages(c.Messages))
+	text := fmt.Sprintf("%-17s%s", name, Messages(c.Messages))
 	if !byFiles {
 		text += fmt.Sprintf(", %d of %d deliveries run", c.Running, c.Allowed)
 	}
@@ -129,10 +134,19 @@ func listJSON(s *Screen, q Queue, query steer.Query) error {
 // listRow is the first line of a message.
 const listRow = "%-10s %-12s %-12s %5s %5s %-9s %s"
 
-// listed shows a message in two lines: 80 columns do.
+// narrow is the width below which a sender has no room in the first line.
+const narrow = 75
+
+// listed shows a message in two lines, for which 80 columns do, or in three.
 func (s *Screen) listed(m *steer.Message) {
-	s.line(listRow, strconv.FormatUint(m.ID, 10), s.timeText(m.Birth), s.nextTry(m), sizeText(m.Size), strconv.Itoa(m.Tries), string(m.State),
-		Safe(address(m.Sender)))
+	sender := Safe(address(m.Sender))
+	if s.Width < narrow {
+		sender = ""
+	}
+	s.line(listRow, strconv.FormatUint(m.ID, 10), s.timeText(m.Birth), s.nextTry(m), sizeText(m.Size), triesText(m), string(m.State), sender)
+	if s.Width < narrow {
+		s.line("  from %s", Safe(address(m.Sender)))
+	}
 	to := m.Trouble
 	if len(m.Recipients) > 0 {
 		first := m.Recipients[0]
@@ -141,8 +155,12 @@ func (s *Screen) listed(m *steer.Message) {
 			to += " and " + strconv.Itoa(m.Count-1) + " more"
 		}
 		if reason := cmp.Or(first.Reason, m.Reason); reason != "" {
-			to += ": " + Safe(strings.TrimSpace(reason))
+			to += ": " + reasonText(reason)
 		}
+	}
+	if s.Width < narrow {
+		s.line("  %s", to)
+		return
 	}
 	s.line("%11s%s", "", to)
 }
@@ -153,8 +171,16 @@ func (s *Screen) listedPlain(m *steer.Message) {
 	for _, r := range m.Recipients {
 		to = append(to, Safe(r.Address))
 	}
-	s.fields(m.Name.String(), s.timeText(m.Birth), s.nextTry(m), strconv.FormatInt(m.Size, 10), strconv.Itoa(m.Tries), string(m.State),
-		Safe(address(m.Sender)), strings.Join(to, " "), Safe(strings.TrimSpace(cmp.Or(m.Reason, m.Trouble))))
+	s.fields(m.Name.String(), s.timeText(m.Birth), s.nextTry(m), strconv.FormatInt(m.Size, 10), triesText(m), string(m.State),
+		Safe(address(m.Sender)), strings.Join(to, " "), reasonText(cmp.Or(m.Reason, m.Trouble)))
+}
+
+// triesText shows how often a message was tried.
+func triesText(m *steer.Message) string {
+	if m.Tries == steer.TriesUnknown {
+		return "-"
+	}
+	return strconv.Itoa(m.Tries)
 }
 
 // nextTry says when a message is tried next, ASAP for a first try.
@@ -164,7 +190,7 @@ func (s *Screen) nextTry(m *steer.Message) string {
 		return "now"
 	case m.NextTry == 0 && m.Hold != nil:
 		return "held"
-	case m.Tries == 0 && m.NextTry <= now():
+	case (m.Tries == 0 || m.State == steer.Fresh || m.State == steer.Queued) && m.NextTry <= now():
 		return "ASAP"
 	}
 	return s.timeText(m.NextTry)
@@ -182,8 +208,8 @@ func Top(s *Screen, q Queue) error {
 	}
 	if s.Terminal() {
 		if st, err := q.Status(); err == nil {
-			s.line("local %d/%d, remote %d/%d; %d messages, %s; in a minute %d done, %d deferred",
-				st.Local.Running, st.Local.Allowed, st.Remote.Running, st.Remote.Allowed, st.Messages, sizeText(st.Bytes),
+			s.line("local %d/%d, remote %d/%d; %s, %s; in a minute %d done, %d deferred",
+				st.Local.Running, st.Local.Allowed, st.Remote.Running, st.Remote.Allowed, Messages(st.Messages), bytesText(st.Bytes),
 				st.Minute.Delivered, st.Minute.Deferred)
 		}
 		from, to := topWidths(s.Width)

@@ -85,7 +85,7 @@ func Open() (Queue, error) {
 	case err == nil:
 		return c, nil
 	case errors.Is(err, steer.ErrNobody):
-		return &Files{running: sendRuns()}, nil
+		return openFiles()
 	case errors.Is(err, os.ErrPermission):
 		return nil, fmt.Errorf("%w (only root and the user of qmail-send may steer it)", err)
 	}

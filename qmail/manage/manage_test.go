@@ -18,12 +18,12 @@ import (
 )
 
 func TestSpan(t *testing.T) {
-	for text, want := range map[string]int64{"0": 0, "90": 90, "90s": 90, "15m": 900, "2h": 7200, "1d12h": 129600, "1w": 604800} {
+	for text, want := range map[string]int64{"0": 0, "90s": 90, "15m": 900, "2h": 7200, "1d12h": 129600, "1w": 604800} {
 		if got, err := Span(text); err != nil || got != want {
 			t.Errorf("%q: %d, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "h", "-1h", "+1h", "1x", "1h30", "1.5h", " 1h", "99999999999999999999s", "999999w"} {
+	for _, text := range []string{"", "h", "90", "-1h", "+1h", "1x", "1h30", "1.5h", " 1h", "99999999999999999999s", "999999w"} {
 		if got, err := Span(text); err == nil {
 			t.Errorf("%q is taken for %d", text, got)
 		}
@@ -55,7 +55,7 @@ func TestTime(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "+", "+x", "@", "@-1", "24:00", "2026-13-01", "tomorrow", "now"} {
+	for _, text := range []string{"", "+", "+x", "+5", "5m", "@", "@-1", "24:00", "2026-13-01", "tomorrow", "now"} {
 		if got, err := Time(text, now); err == nil {
 			t.Errorf("%q is taken for %v", text, got)
 		}
@@ -81,8 +81,17 @@ func TestWords(t *testing.T) {
 	if err != nil || f.Area != "" || !slices.Equal(f.States, []steer.State{steer.Deferred}) || f.MinAge != 3600 || f.MinSize != 1024 {
 		t.Errorf("%+v, %v", f, err)
 	}
+	f, err = Words{MaxTries: "0", Smaller: "0", Newer: "0", MinTries: "0"}.Filter()
+	if err != nil || f.MaxTries == nil || *f.MaxTries != 0 || f.MaxSize == nil || *f.MaxSize != 0 || f.MaxAge == nil || *f.MaxAge != 0 {
+		t.Errorf("bounds of 0: %+v, %v", f, err)
+	}
+	for _, w := range []Words{{MaxTries: "0"}, {MinTries: "0"}, {Larger: "0"}, {Older: "0"}} {
+		if w.Empty() {
+			t.Errorf("%+v is taken for no filter", w)
+		}
+	}
 	var mistake *UsageError
-	for _, w := range []Words{{Older: "x"}, {States: []string{"x"}}, {Channel: "x"}, {Older: "2h", Newer: "1h"}} {
+	for _, w := range []Words{{Older: "x"}, {MaxTries: "x"}, {MinTries: "-1"}, {States: []string{"x"}}, {Channel: "x"}, {Older: "2h", Newer: "1h"}} {
 		if _, err := w.Filter(); !errors.As(err, &mistake) || w.Empty() {
 			t.Errorf("%+v: %v", w, err)
 		}
@@ -205,7 +214,7 @@ func TestConsent(t *testing.T) {
 		name    string
 		order   Order
 		touched int
-		mistake bool
+		refused bool
 	}{
 		{"a filter, agreed to", Order{Words: Words{Sender: "*"}, Consent: Consent{Ask: strings.NewReader("y\n")}}, 3, false},
 		{"not agreed to", Order{Words: Words{Sender: "*"}, Consent: Consent{Ask: strings.NewReader("n\n")}}, 0, true},
@@ -225,6 +234,10 @@ func TestConsent(t *testing.T) {
 		test.order.Verb = steer.Hold
 		err := Act(&Screen{Out: &out, Err: &asked}, q, test.order)
 		var mistake *UsageError
+		refused := errors.As(err, &mistake)
+		if test.order.Ask != nil && err == ErrLook {
+			refused = strings.HasSuffix(asked.String(), "[y/N] reqmail: nothing is done\n")
+		}
 		touched := 0
 		for _, a := range q.acts {
 			touched += len(a.Names)
@@ -232,7 +245,7 @@ func TestConsent(t *testing.T) {
 				t.Errorf("%s: %+v", test.name, a)
 			}
 		}
-		if touched != test.touched || errors.As(err, &mistake) != test.mistake || err != nil && !test.mistake {
+		if touched != test.touched || refused != test.refused || err != nil && !test.refused {
 			t.Errorf("%s: %d touched, %v", test.name, touched, err)
 		}
 	}
@@ -320,3 +333,67 @@ func TestListed(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 }
+
+// On a narrow terminal the addresses have lines of their own.
+func TestListedNarrow(t *testing.T) {
+	var out bytes.Buffer
+	s := &Screen{Out: &out, Width: 60}
+	s.listed(&steer.Message{
+		Name: steer.Name{ID: 7, Birth: 5}, State: steer.Deferred, Tries: steer.TriesUnknown, Sender: "ann@a.example", Count: 1,
+		Recipients: []steer.Recipient{{Address: "bob@b.example", Reason: "one\ntwo\n"}},
+	})
+	lines := strings.Split(out.String(), "\n")
+	if len(lines) != 4 || !strings.Contains(lines[0], "    - deferred") || lines[1] != "  from ann@a.example" || lines[2] != "  to bob@b.example: one/two" {
+		t.Errorf("%q", lines)
+	}
+}
+
+// Long text is cut between words; what has none, anywhere.
+func TestWrapped(t *testing.T) {
+	for text, want := range map[string]string{
+		"I could not find any host by that name. (#4.1.2)": "  I could not find any host\n  by that name. (#4.1.2)\n",
+		strings.Repeat("x", 40):                            "  " + strings.Repeat("x", 28) + "\n  " + strings.Repeat("x", 12) + "\n",
+		"short":                                            "  short\n",
+	} {
+		var out bytes.Buffer
+		(&Screen{Out: &out, Width: 30}).wrapped("  ", text)
+		if out.String() != want {
+			t.Errorf("%q: %q, want %q", text, &out, want)
+		}
+	}
+}
+
+func TestTops(t *testing.T) {
+	for who, want := range map[string]string{"": "<>", "#@[]": "#@[]", "ann@A.example": "a.example", "root": "root"} {
+		if got := domainOf(who); got != want {
+			t.Errorf("domain of %q: %q, want %q", who, got, want)
+		}
+	}
+	tops := Tops{Senders: []Share{{"ann@a.example", 3, 2048}}, Reasons: []Share{{"one\ntwo", 2, 0}}}
+	for width, want := range map[int]string{
+		0: "queue\tsenders\t3\t2048\tann@a.example\nqueue\treasons\t2\t-\tone/two\n",
+		80: bold + "queue: senders" + plain + "\n   COUNT BYTES  SENDER\n       3  2.0K  ann@a.example\n" +
+			bold + "queue: reasons" + plain + "\n   COUNT BYTES  REASON\n       2     -  one/two\n",
+	} {
+		var out bytes.Buffer
+		(&Screen{Out: &out, Width: width}).tops("queue", tops)
+		if out.String() != want {
+			t.Errorf("width %d: %q, want %q", width, &out, want)
+		}
+	}
+}
+
+func TestHeldShown(t *testing.T) {
+	var out bytes.Buffer
+	(&Screen{Out: &out}).message(&steer.Message{Tries: 2, State: steer.Held, Hold: &steer.HoldOrder{Since: 5}})
+	if !strings.Contains(out.String(), "tries     2; none while it is held\n") {
+		t.Errorf("%s", &out)
+	}
+	out.Reset()
+	q := &fake{}
+	if err := Status(&Screen{Out: &out}, q); err != nil || !strings.HasPrefix(out.String(), "messages         0, 0 bytes\nnot preprocessed 0\n") {
+		t.Errorf("%v, %s", err, &out)
+	}
+}
+
+func (f *fake) Status() (steer.Status, error) { return steer.Status{}, nil }

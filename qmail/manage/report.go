@@ -15,8 +15,8 @@ import (
 // Share is one of the most frequent ones of something.
 type Share struct {
 	What     string `json:"what"`
-	Messages int    `json:"messages"` // or deliveries
-	Bytes    int64  `json:"bytes,omitempty"`
+	Messages int    `json:"messages"`        // or deliveries
+	Bytes    int64  `json:"bytes,omitempty"` // 0: not known of what is counted
 }
 
 // Tops are the most frequent ones.
@@ -88,11 +88,12 @@ func (t tallies) tops(n int) Tops {
 	return Tops{t.senders.top(n), t.senderDomains.top(n), t.recipients.top(n), t.domains.top(n), t.reasons.top(n)}
 }
 
-// domainOf returns the domain of an address.
+// domainOf returns the domain of an address; those that have none, the sender of
+// bounces and that of double bounces among them, stand for themselves.
 func domainOf(who string) string {
 	i := strings.LastIndexByte(who, '@')
-	if i < 0 {
-		return address("")
+	if i < 0 || who == "#@[]" {
+		return address(who)
 	}
 	return strings.ToLower(who[i+1:])
 }
@@ -170,7 +171,7 @@ func Report(s *Screen, q Queue, l *Logs, since, until time.Time, n int) error {
 	if inLog == nil {
 		return nil
 	}
-	s.emphasis(bold, "log: "+strconv.Itoa(inLog.Messages)+" messages, "+sizeText(inLog.Bytes)+"; deliveries: "+strconv.Itoa(inLog.Delivered)+
+	s.emphasis(bold, "log: "+Messages(inLog.Messages)+", "+bytesText(inLog.Bytes)+"; deliveries: "+strconv.Itoa(inLog.Delivered)+
 		" succeeded, "+strconv.Itoa(inLog.Deferred)+" were deferred, "+strconv.Itoa(inLog.Failed)+" failed")
 	s.tops("log", inLog.Tops)
 	return nil
@@ -189,13 +190,24 @@ func (s *Screen) tops(where string, t Tops) {
 		}
 		if s.Terminal() {
 			s.emphasis(bold, where+": "+table.name)
+			s.line("%8s %5s  %s", "COUNT", "BYTES", strings.ToUpper(strings.TrimSuffix(table.name, "s")))
 		}
 		for _, share := range table.list {
-			if s.Terminal() {
-				s.line("%8d %5s  %s", share.Messages, sizeText(share.Bytes), Safe(share.What))
-			} else {
-				s.fields(where, table.name, strconv.Itoa(share.Messages), strconv.FormatInt(share.Bytes, 10), Safe(share.What))
-			}
+			s.share(where, table.name, share)
 		}
 	}
+}
+
+// share shows a row of a table. No message is empty: what has no bytes was
+// counted where no sizes are.
+func (s *Screen) share(where, table string, share Share) {
+	size, plainSize := "-", "-"
+	if share.Bytes > 0 {
+		size, plainSize = sizeText(share.Bytes), strconv.FormatInt(share.Bytes, 10)
+	}
+	if s.Terminal() {
+		s.line("%8d %5s  %s", share.Messages, size, reasonText(share.What))
+		return
+	}
+	s.fields(where, table, strconv.Itoa(share.Messages), plainSize, reasonText(share.What))
 }

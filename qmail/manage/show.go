@@ -93,11 +93,13 @@ func openText(name steer.Name) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if birth, ok, err := queue.Birth(queue.ID(name.ID)); err != nil || !ok || birth != name.Birth {
-		f.Close()
-		return nil, errNoMessage
+	for _, since := range []func(queue.ID) (int64, bool, error){queue.Birth, queue.Queued} {
+		if at, ok, err := since(queue.ID(name.ID)); err == nil && ok && at == name.Birth {
+			return f, nil
+		}
 	}
-	return f, nil
+	f.Close()
+	return nil, errNoMessage
 }
 
 // toCome returns the next tries of a message.
@@ -171,7 +173,14 @@ func (s *Screen) message(m *steer.Message) {
 	s.emphasis(bold, "message   "+m.Name.String()+", "+string(m.State))
 	s.line("created   %s, %s old", s.timeText(m.Birth), spanText(now()-m.Birth))
 	s.line("size      %s", sizeText(m.Size))
-	s.line("tries     %d, next %s", m.Tries, s.nextTry(m))
+	next := "next " + s.nextTry(m)
+	switch next {
+	case "next held":
+		next = "none while it is held"
+	case "next now":
+		next = "one is under way"
+	}
+	s.line("tries     %s; %s", triesText(m), next)
 	s.line("from      %s", Safe(address(m.Sender)))
 	if m.Hold != nil {
 		until := "released"
@@ -207,9 +216,13 @@ func (s *Screen) recipients(m *steer.Message) {
 		if r.Done {
 			state = "done"
 		}
+		if m.State == steer.Queued {
+			s.line("to        %s", Safe(r.Address))
+			continue
+		}
 		s.line("to        %s, %s, %s", Safe(r.Address), r.Channel, state)
 		if reason := strings.TrimSpace(r.Reason); reason != "" {
-			s.wrapped("          ", s.timeText(r.At)+": "+Safe(reason))
+			s.wrapped("          ", s.timeText(r.At)+": "+reasonText(reason))
 		}
 	}
 	if more := m.Count - len(m.Recipients); more > 0 {
@@ -217,14 +230,18 @@ func (s *Screen) recipients(m *steer.Message) {
 	}
 }
 
-// wrapped shows all of a text, in several lines where a terminal needs them.
+// wrapped shows all of a text, in several lines where a terminal needs them,
+// cut between words where there are some.
 func (s *Screen) wrapped(indent, text string) {
 	for s.Terminal() && columnsOf(text) > s.Width-len(indent) && s.Width > 2*len(indent) {
 		part := strings.TrimSuffix(clip(text, s.Width-len(indent)+1), "…")
 		if part == "" {
 			break
 		}
-		s.line("%s%s", indent, part)
+		if at := strings.LastIndexByte(part, ' '); at > len(part)/2 {
+			part = part[:at+1]
+		}
+		s.line("%s%s", indent, strings.TrimRight(part, " "))
 		text = text[len(part):]
 	}
 	s.line("%s%s", indent, text)

@@ -62,10 +62,13 @@ func (s *Screen) emphasis(style, text string) {
 func (s *Screen) fields(values ...string) { fmt.Fprintln(s.Out, strings.Join(values, "\t")) }
 
 // json shows a value.
-func (s *Screen) json(v any) error {
+func (s *Screen) json(v any) error { return WriteJSON(s.Out, v) }
+
+// WriteJSON writes a value in a line that is fit for a terminal.
+func WriteJSON(out io.Writer, v any) error {
 	text, err := safeJSON(v)
 	if err == nil {
-		_, err = s.Out.Write(append(text, '\n'))
+		_, err = out.Write(append(text, '\n'))
 	}
 	return err
 }
@@ -163,12 +166,24 @@ func address(s string) string {
 	return s
 }
 
-// messages counts messages in words.
-func messages(n int) string {
+// Messages counts messages in words.
+func Messages(n int) string {
 	if n == 1 {
 		return "1 message"
 	}
 	return strconv.Itoa(n) + " messages"
+}
+
+// reasonText shows a reason, whose lines have slashes between them as in the
+// log.
+func reasonText(s string) string { return Safe(strings.ReplaceAll(strings.TrimSpace(s), "\n", "/")) }
+
+// bytesText shows a size in words.
+func bytesText(n int64) string {
+	if n < 1000 {
+		return strconv.FormatInt(n, 10) + " bytes"
+	}
+	return sizeText(n) + "B"
 }
 
 // sizeText shows a size in at most five columns.

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -17,7 +18,7 @@ type Words struct {
 	States                            []string
 	Older, Newer                      string // spans
 	Larger, Smaller                   string // sizes
-	MinTries, MaxTries                int
+	MinTries, MaxTries                string // numbers
 }
 
 // The areas that are states of messages rather than words of
@@ -29,8 +30,7 @@ func areaStates() map[string]steer.State {
 // Filter understands the words.
 func (w Words) Filter() (f steer.Filter, err error) {
 	f = steer.Filter{
-		Sender: w.Sender, Recipient: w.Recipient, Domain: w.Domain, Status: w.Status, Channel: w.Channel,
-		MinTries: w.MinTries, MaxTries: w.MaxTries, Area: w.Area,
+		Sender: w.Sender, Recipient: w.Recipient, Domain: w.Domain, Status: w.Status, Channel: w.Channel, Area: w.Area,
 	}
 	for _, s := range w.States {
 		f.States = append(f.States, steer.State(s))
@@ -38,42 +38,56 @@ func (w Words) Filter() (f steer.Filter, err error) {
 	if state, ok := areaStates()[w.Area]; ok {
 		f.Area, f.States = "", append(f.States, state)
 	}
-	for _, n := range []struct {
-		text string
-		to   *int64
-		read func(string) (int64, error)
-	}{
-		{w.Older, &f.MinAge, Span}, {w.Newer, &f.MaxAge, Span}, {w.Larger, &f.MinSize, Size}, {w.Smaller, &f.MaxSize, Size},
-	} {
-		if n.text == "" {
-			continue
-		}
-		if *n.to, err = n.read(n.text); err != nil {
-			return f, &UsageError{err.Error()}
-		}
+	err = cmp.Or(
+		lowest(w.Older, Span, &f.MinAge), highest(w.Newer, Span, &f.MaxAge),
+		lowest(w.Larger, Size, &f.MinSize), highest(w.Smaller, Size, &f.MaxSize),
+		lowest(w.MinTries, Count, &f.MinTries), highest(w.MaxTries, Count, &f.MaxTries),
+	)
+	if err == nil {
+		err = f.Check()
 	}
-	if err := f.Check(); err != nil {
+	if err != nil {
 		return f, &UsageError{err.Error()}
 	}
 	return f, nil
 }
 
+// lowest reads a lower bound, if there is one.
+func lowest[T any](text string, read func(string) (T, error), to *T) (err error) {
+	if text != "" {
+		*to, err = read(text)
+	}
+	return err
+}
+
+// highest reads an upper bound, if there is one.
+func highest[T any](text string, read func(string) (T, error), to **T) error {
+	if text != "" {
+		*to = new(T)
+		return lowest(text, read, *to)
+	}
+	return nil
+}
+
 // Empty reports whether a filter selects everything.
 func (w Words) Empty() bool {
-	return w.Sender+w.Recipient+w.Domain+w.Status+w.Channel+w.Area+w.Older+w.Newer+w.Larger+w.Smaller == "" &&
-		len(w.States) == 0 && w.MinTries == 0 && w.MaxTries == 0
+	return w.Sender+w.Recipient+w.Domain+w.Status+w.Channel+w.Area+w.Older+w.Newer+w.Larger+w.Smaller+w.MinTries+w.MaxTries == "" &&
+		len(w.States) == 0
 }
 
 // maxSpan is more than any span that makes sense: a hundred years, in seconds.
 const maxSpan = 100 * 366 * 86400
 
-// Span reads a span of time, as in 90s, 15m, 2h, 1d12h or 1w; a number alone is
-// seconds.
+// Span reads a span of time, as in 90s, 15m, 2h, 1d12h or 1w. A number needs its
+// unit: who writes 10 may mean minutes. Only 0 is 0 of any.
 func Span(text string) (seconds int64, err error) {
 	units := map[byte]int64{'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 	bad := fmt.Errorf("%s is no span of time, as in 90s, 15m, 2h, 1d12h or 1w", strconv.Quote(text))
-	if text == "" {
+	switch text {
+	case "":
 		return 0, bad
+	case "0":
+		return 0, nil
 	}
 	for rest := text; rest != ""; {
 		end := 0
@@ -84,19 +98,14 @@ func Span(text string) (seconds int64, err error) {
 		if err != nil || n > maxSpan {
 			return 0, bad
 		}
-		unit := int64(1)
-		if end < len(rest) {
-			if unit = units[rest[end]]; unit == 0 {
-				return 0, bad
-			}
-			end++
-		} else if rest != text {
-			return 0, bad // 1h30 may mean either
-		}
-		if seconds += n * unit; seconds > maxSpan {
+		if end == len(rest) {
 			return 0, bad
 		}
-		rest = rest[end:]
+		unit := units[rest[end]]
+		if seconds += n * unit; unit == 0 || seconds > maxSpan {
+			return 0, bad
+		}
+		rest = rest[end+1:]
 	}
 	return seconds, nil
 }
@@ -114,6 +123,15 @@ func Size(text string) (int64, error) {
 		return 0, fmt.Errorf("%s is no size, as in 500, 10k or 2M", strconv.Quote(text))
 	}
 	return int64(n) * unit, nil
+}
+
+// Count reads a number of things.
+func Count(text string) (int, error) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, fmt.Errorf("%s is no number, as in 0 or 3", strconv.Quote(text))
+	}
+	return int(n), nil
 }
 
 // Time reads a time: a span from now as in +2h; a clock time, which is the next
@@ -141,6 +159,9 @@ func Time(text string, now time.Time) (time.Time, error) {
 		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return t, nil
 		}
+	}
+	if _, err := Span(text); err == nil {
+		return time.Time{}, &UsageError{strconv.Quote(text) + " is a span of time: +" + text + " is that much from now"}
 	}
 	return time.Time{}, &UsageError{strconv.Quote(text) + ` is no time, as in +2h, 22:30, "2026-11-25 22:30" or @1795366888`}
 }

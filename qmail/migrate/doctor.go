@@ -34,6 +34,7 @@ func checks() []check {
 		{"space", (*Host).checkSpace, true},
 		{"wrappers", (*Host).checkWrappers, false},
 		{"modes", (*Host).checkModes, false},
+		{"controls", (*Host).checkControls, false},
 		{"patches", (*Host).checkPatches, false},
 		{"selinux", (*Host).checkLabels, false},
 		{"swap", (*Host).checkSwaps, false},

@@ -57,6 +57,10 @@ func TestDoctor(t *testing.T) {
 	put(t, h.home("rc"), "#!/bin/sh\nexec env - PATH=/var/qmail/bin:$PATH qmail-start ./Maildir/\n", 0o755)
 	put(t, h.path("/service/smtpd/run"), "#!/bin/sh\nexec softlimit -m 2000000 tcpserver 0 25 qmail-smtpd\n", 0o755)
 	put(t, h.home("control/spfbehavior"), "3\n", 0o644)
+	put(t, h.home("control/me"), "mx.example\n", 0o600)
+	put(t, h.home("control/concurrencylocal"), "3x\n", 0o644)
+	put(t, h.home("control/concurrencyremote"), "typo\n", 0o644)
+	put(t, h.home("control/databytes"), "99999999999\n", 0o644)
 	put(t, h.home("control/tlshosts/x.pem"), "", 0o644)
 	put(t, h.home("control/taps"), "x\n", 0o644)
 	put(t, h.home("control/nonsense"), "x\n", 0o644)
@@ -89,6 +93,9 @@ func TestDoctor(t *testing.T) {
 		"look: wrappers: /var/qmail/bin/sendmail: is not qmail's but a script (#!/bin/sh): a swap leaves it alone",
 		"look: patches: /var/qmail/control/taps: qmail-send reads it, none of our programs does (taps)",
 		"look: patches: /var/qmail/control/nonsense: nobody reads it",
+		`look: controls: /var/qmail/control/concurrencylocal: "3x" is more than a number: 3 counts`,
+		`look: controls: /var/qmail/control/concurrencyremote: "typo" is no number: the default counts, 20`,
+		`look: controls: /var/qmail/control/databytes: "99999999999" is too big: 1215752191 counts`,
 		"bad: queue: /var/qmail/queue/todo: has subdirectories, as the big-todo patch makes them",
 		"look: queue: /var/qmail/queue: 1 files in queue/info belong to no message",
 		"ok: selinux: not in use",
@@ -96,6 +103,10 @@ func TestDoctor(t *testing.T) {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("no %q in\n%s", line, &out)
 		}
+	}
+	shutOut := "look: controls: /var/qmail/control/me: a user who sends mail by qmail-inject, or a daemon that is not root's, cannot read it: it has mode 0600"
+	if strings.Contains(out.String(), shutOut) == h.private() {
+		t.Errorf("control/me in a home of one user (%v):\n%s", h.private(), &out)
 	}
 	for _, fine := range []string{"ftp_psa", "spfbehavior", "tlshosts"} {
 		if strings.Contains(out.String(), fine) {

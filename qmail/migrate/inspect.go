@@ -69,7 +69,7 @@ func (h *Host) checkQueue(r *Report, name string) {
 	if held, err := heldMessages(h.home()); err != nil {
 		r.say(Note, name, "", err.Error())
 	} else if held > 0 {
-		r.say(Note, name, "", fmt.Sprintf("%d messages are held; a rollback refuses while they are", held))
+		r.say(Note, name, "", messagesAre(held)+" held; a rollback refuses while it is so")
 	}
 }
 

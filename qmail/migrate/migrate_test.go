@@ -330,7 +330,7 @@ func heldMail(t *testing.T, b builds) {
 	swapped := h.state(t)
 	put(t, h.home("queue", orders.File), `{"id":17,"order":{"birth":1,"held":true}}`+"\n", 0o600)
 	code, out, _ := h.rollback(nil)
-	if code != Failed || !strings.Contains(out, "1 messages are held") || !maps.Equal(h.state(t), swapped) {
+	if code != Failed || !strings.Contains(out, "1 message is held") || !maps.Equal(h.state(t), swapped) {
 		t.Errorf("a rollback with held mail: %v\n%s", code, out)
 	}
 	insisting := Rollback{Host: *h, Report: &Report{Out: io.Discard}, EvenIfHeld: true}

@@ -82,12 +82,10 @@ func (r *Report) End(err error) Exit {
 		code = Look
 	}
 	if r.JSON {
-		out := json.NewEncoder(r.Out)
-		out.SetIndent("", "  ")
-		_ = out.Encode(struct { // to standard output: nobody to tell
+		_ = json.NewEncoder(r.Out).Encode(struct { // to standard output: nobody to tell
 			Exit   Exit    `json:"exit"`
 			Events []Event `json:"events"`
-		}{code, r.events})
+		}{code, append([]Event{}, r.events...)})
 	}
 	return code
 }

@@ -84,7 +84,7 @@ func (b *Rollback) refuseHeld() error {
 	case err != nil:
 		return fmt.Errorf("counting held messages: %w", err)
 	case held > 0 && !b.EvenIfHeld:
-		return fmt.Errorf("%d messages are held, and C qmail knows no holds: it would deliver them; release or export them first (--even-if-held lets them be delivered)", held)
+		return fmt.Errorf("%s held, and C qmail knows no holds: it would deliver them; release or export them first (--even-if-held lets them be delivered)", messagesAre(held))
 	case held > 0:
 		b.Report.say(Note, "held", "", fmt.Sprintf("%d held messages will be delivered by C qmail", held))
 	}

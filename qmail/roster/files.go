@@ -1,18 +1,21 @@
 package roster
 
 import (
+	"math"
+
 	"github.com/reqmail/reqmail/queue"
 	"github.com/reqmail/reqmail/queue/orders"
+	"github.com/reqmail/reqmail/queue/reasons"
 )
 
 // FromFiles makes a Snapshot of the files alone, for those who look while no
-// qmail-send of ours runs. The working directory is the queue. Tries and
-// reasons are not known then, nor which deliveries are under way; times are
-// those that the last qmail-send has left. Orders count only for a qmail-send
-// of ours: heed says whether they are to be looked at. Messages that end
-// meanwhile are left out.
-func FromFiles(now int64, heed bool) (*Snapshot, error) {
-	s := &Snapshot{Now: now}
+// qmail-send of ours runs. The working directory is the queue. Which deliveries
+// are under way is not known then; times are those that the last qmail-send has
+// left, tries and reasons what it has left in the log, nil for none. Orders
+// count only for a qmail-send of ours: heed says whether they are to be looked
+// at. Messages that end meanwhile are left out.
+func FromFiles(now int64, heed bool, log *reasons.Log) (*Snapshot, error) {
+	s := &Snapshot{Now: now, Files: true, Reasons: log}
 	if heed {
 		var err error
 		if s.Orders, _, err = orders.Read("."); err != nil {
@@ -27,12 +30,29 @@ func FromFiles(now int64, heed bool) (*Snapshot, error) {
 			return nil, err
 		}
 		if !more {
+			s.recall()
 			return s, nil
 		}
 		if ok {
 			s.take(id)
 		}
 	}
+}
+
+// recall enters what the log of reasons tells.
+func (s *Snapshot) recall() {
+	if s.Reasons == nil {
+		return
+	}
+	s.join()
+	s.Reasons.Each(func(r reasons.Record, pos int64) {
+		i, ok := s.find(r.ID)
+		if !ok || int64(s.Records[i].Birth) != r.Birth {
+			return
+		}
+		s.Records[i].Reason = pos
+		s.Records[i].Tries[r.Channel] = uint16(min(r.Tries, math.MaxUint16))
+	})
 }
 
 // take adds a message that is preprocessed.

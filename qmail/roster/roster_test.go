@@ -12,6 +12,7 @@ import (
 	"github.com/reqmail/reqmail/compat/steer"
 	"github.com/reqmail/reqmail/queue"
 	"github.com/reqmail/reqmail/queue/orders"
+	"github.com/reqmail/reqmail/queue/reasons"
 )
 
 func TestIndex(t *testing.T) {
@@ -319,7 +320,7 @@ func TestFromFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for heed, want := range map[bool]steer.State{true: steer.Held, false: steer.Fresh} {
-		s, err := FromFiles(now, heed)
+		s, err := FromFiles(now, heed, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -328,6 +329,62 @@ func TestFromFiles(t *testing.T) {
 		}
 		if m, _ := s.Find(8); m.State != want || m.Sender != "s@b" || m.Left != 2 || m.Remote != 1008 {
 			t.Errorf("message %+v", m)
+		}
+	}
+}
+
+// What the log of a qmail-send that has ended does not have was tried if its
+// next try is behind the first one; how often is not known.
+func TestTriesByFiles(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for n := range queue.Split() {
+		message(t, queue.ID(n+23), 0, "s", "Tx@y\x00", "")
+		if err := os.Remove(queue.ID(n + 23).Info()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id := queue.ID(7); id <= 9; id++ {
+		message(t, id, 1000, "s@a", "Tx@y\x00", "")
+	}
+	later := syscall.Timeval{Sec: 1400}
+	if err := syscall.Utimes(queue.ID(8).Recipients(queue.Local), []syscall.Timeval{later, later}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll("lock/send", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	log, err := reasons.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := log.Add(reasons.Record{ID: 9, Birth: 1000, Tries: 3, Text: "why"}, 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	log.Close()
+	if log, err = reasons.Read(); err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	type seen struct {
+		state  steer.State
+		tries  int
+		reason string
+	}
+	for _, test := range []struct {
+		log  *reasons.Log
+		want map[queue.ID]seen
+	}{
+		{log, map[queue.ID]seen{7: {steer.Fresh, 0, ""}, 8: {steer.Deferred, steer.TriesUnknown, ""}, 9: {steer.Deferred, 3, "why"}}},
+		{nil, map[queue.ID]seen{7: {steer.Fresh, steer.TriesUnknown, ""}, 8: {steer.Deferred, steer.TriesUnknown, ""}}},
+	} {
+		s, err := FromFiles(now, true, test.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, want := range test.want {
+			if m, _ := s.Find(id); (seen{m.State, m.Tries, m.Reason}) != want {
+				t.Errorf("message %d: %s, %d tries, %q; want %+v", id, m.State, m.Tries, m.Reason, want)
+			}
 		}
 	}
 }

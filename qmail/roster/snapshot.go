@@ -30,6 +30,7 @@ type Snapshot struct {
 	Active  map[queue.ID]int      // messages with deliveries under way
 	Orders  map[queue.ID]orders.Order
 	Reasons *reasons.Log // nil: none are kept
+	Files   bool         // it is made of the files: not every try is on record
 
 	joined    bool
 	positions places
@@ -91,11 +92,20 @@ func (s *Snapshot) message(i int32) (m steer.Message, ok bool) {
 	} else if o.NotBefore > s.Now && m.NextTry != 0 {
 		m.NextTry = max(m.NextTry, o.NotBefore)
 	}
-	m.State = s.state(r, o)
+	if s.Files && r.Tries == [queue.Channels]uint16{} && (s.Reasons == nil || moved(&m)) {
+		m.Tries = steer.TriesUnknown
+	}
+	m.State = s.state(&m, r, o)
 	return m, o.Remove == orders.Keep
 }
 
-func (s *Snapshot) state(r *Record, o orders.Order) steer.State {
+// moved reports whether a next try is so long after the birth that there was one
+// before: the first one is due at the birth.
+func moved(m *steer.Message) bool {
+	return m.Local >= queue.NextTry(m.Birth, m.Birth, queue.Local) || m.Remote >= queue.NextTry(m.Birth, m.Birth, queue.Remote)
+}
+
+func (s *Snapshot) state(m *steer.Message, r *Record, o orders.Order) steer.State {
 	switch {
 	case o.Frozen:
 		return steer.Frozen
@@ -107,7 +117,7 @@ func (s *Snapshot) state(r *Record, o orders.Order) steer.State {
 		return steer.Postponed
 	case r.Rule != 0:
 		return steer.Suspended
-	case r.Tries != [queue.Channels]uint16{}:
+	case r.Tries != [queue.Channels]uint16{}, s.Files && moved(m):
 		return steer.Deferred
 	}
 	return steer.Fresh

@@ -28,11 +28,14 @@ var listParams = [...]param{
 	{"area", "string", "area of control/mailpolicy", text(func(q *steer.Query) *string { return &q.Filter.Area })},
 	{"id", "string", "message numbers, separated by commas", setIDs},
 	{"min_age", "integer", "seconds", number(func(q *steer.Query) *int64 { return &q.Filter.MinAge })},
-	{"max_age", "integer", "seconds", number(func(q *steer.Query) *int64 { return &q.Filter.MaxAge })},
+	{"max_age", "integer", "seconds", highest(func(q *steer.Query) **int64 { return &q.Filter.MaxAge })},
 	{"min_size", "integer", "bytes", number(func(q *steer.Query) *int64 { return &q.Filter.MinSize })},
-	{"max_size", "integer", "bytes", number(func(q *steer.Query) *int64 { return &q.Filter.MaxSize })},
+	{"max_size", "integer", "bytes", highest(func(q *steer.Query) **int64 { return &q.Filter.MaxSize })},
 	{"min_tries", "integer", "passes over the recipients so far", count(func(q *steer.Query) *int { return &q.Filter.MinTries })},
-	{"max_tries", "integer", "likewise", count(func(q *steer.Query) *int { return &q.Filter.MaxTries })},
+	{"max_tries", "integer", "likewise", func(q *steer.Query, v string) error {
+		q.Filter.MaxTries = new(int)
+		return count(func(q *steer.Query) *int { return q.Filter.MaxTries })(q, v)
+	}},
 	{"sort", "string", "next, age, size, tries, id, sender or recipient; - before it for the other way round", func(q *steer.Query, v string) error {
 		q.Sort = steer.Sort(v)
 		return q.Sort.Check()
@@ -51,6 +54,14 @@ func number(field func(*steer.Query) *int64) func(*steer.Query, string) error {
 	return func(q *steer.Query, v string) (err error) {
 		*field(q), err = strconv.ParseInt(v, 10, 64)
 		return err
+	}
+}
+
+// highest reads a number that may be missing, which 0 is not.
+func highest(field func(*steer.Query) **int64) func(*steer.Query, string) error {
+	return func(q *steer.Query, v string) error {
+		*field(q) = new(int64)
+		return number(func(q *steer.Query) *int64 { return *field(q) })(q, v)
 	}
 }
 

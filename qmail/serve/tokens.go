@@ -25,9 +25,9 @@ import (
 // Token is what a holder of a secret may do. The secret itself is kept nowhere:
 // it is 32 random bytes, so that a plain hash of it says nothing.
 type Token struct {
-	Name    string
-	Act     bool     // not only read
-	Domains []string // none: the whole queue
+	Name    string   `json:"name"`
+	Act     bool     `json:"act"`               // not only read
+	Domains []string `json:"domains,omitempty"` // none: the whole queue
 	hash    [sha256.Size]byte
 }
 

@@ -50,16 +50,34 @@ func serve(home string) error {
 		return err
 	}
 	defer s.remote.Stop()
-	as := ""
-	if os.Getuid() == unprivileged { // root's mail would want qmail's accounts
-		as = fmt.Sprintf("setpriv --reuid %d --regid %[1]d --keep-groups ", unprivileged)
+	s.remote.Refuse(451, [3]int{4, 3, 2}, "I do not feel well today, come again later")
+	if out, err := s.host.Run("Subject: are you there\n\nKnock, knock.\n", "qmail-inject", "friend@"+remoteDomain); err != nil {
+		return fmt.Errorf("qmail-inject: %w: %s", err, out)
 	}
-	fmt.Printf("qmail home: %s\ntry:  echo hello | REQMAIL_HOME=%s %s%s/bin/qmail-inject %s@%s\nCtrl-C ends it.\n",
-		home, home, as, home, host.User, host.Name)
+	fmt.Print(invitation(home, os.Getuid() == unprivileged))
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, syscall.SIGINT, syscall.SIGTERM)
 	<-interrupted
 	return s.host.Stop()
+}
+
+// invitation says how to use the system from another terminal. dropped is
+// whether root has started it: commands of root's would want qmail's accounts.
+func invitation(home string, dropped bool) string {
+	shell := ""
+	if dropped {
+		shell = fmt.Sprintf("setpriv --reuid %d --regid %[1]d --clear-groups sh\n    ", unprivileged)
+	}
+	return fmt.Sprintf(`qmail home: %s
+In another terminal:
+
+    %sexport REQMAIL_HOME=%s PATH=%s/bin:$PATH
+    echo hello | qmail-inject %s@%s
+    reqmail list        # mail to %s is deferred
+    reqmail help
+
+Ctrl-C here ends it.
+`, home, shell, home, home, host.User, host.Name, remoteDomain)
 }
 
 // begin starts the remote host and the mail system.

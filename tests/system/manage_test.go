@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -91,6 +92,7 @@ func TestManageList(t *testing.T) {
 		"--sender bob@*": 2, "--sender <>": 0, "--recipient repair@*": 1, "--domain " + host.Name: 3, "--domain *.org": 0,
 		"--channel local": 3, "--channel remote": 0, "--state deferred": 3, "--state held --state fresh": 0, "--area deferred": 3,
 		"--older 1h": 0, "--newer 1h": 3, "--larger 10k": 1, "--smaller 10k": 2, "--min-tries 1": 3, "--min-tries 2": 0, "--max-tries 1": 3,
+		"--max-tries 0": 0, "--smaller 0": 0, "--larger 0": 3, "--min-tries 0": 3,
 		"--sender bob@* --larger 10k": 0,
 	} {
 		if got := len(s.messages(args(options)...)); got != want {
@@ -189,6 +191,7 @@ func TestManageActs(t *testing.T) {
 	s.write("verdict", "0\n")
 	s.says(fine, []string{"--json", "retry", id(names[0])}, `{"touched":1}`)
 	s.until("the end of one", func() bool { return len(s.messages()) == 3 })
+	s.says(fine, args("remove --sender ann@* --max-tries 0"), "remove 0 messages\n")
 	s.says(fine, []string{"remove", id(names[1])}, "remove 1 message\n")
 	s.write("alias/.qmail-ann", "./Bounces\n")
 	s.inject("Subject: mine\n\nx\n", "-f", "ann@"+host.Name, "verdict@"+host.Name)
@@ -213,13 +216,13 @@ func TestManageBounce(t *testing.T) {
 func TestManageRules(t *testing.T) {
 	s := start(t)
 	s.waiting(2, "ann@a.example")
-	s.says(usage, args("suspend --for 2h"), "one of destination")
+	s.says(usage, args("suspend --for 2h"), "--to GLOB, --from GLOB or --channel CHANNEL")
 	s.says(usage, args("suspend --from a.example --for 2h"), "suspend 2 messages", "--yes")
 	s.says(fine, args("suspend --from a.example --for 2h --reason repair --yes"), "rule 1: suspend mail from a.example, now 2 messages")
 	s.says(fine, args("rules"), "1\tsuspend\t", "from a.example\trepair")
 	s.says(fine, args("suspend --channel remote --until +1h"), "rule 2: suspend mail on channel remote")
 	s.says(fine, args("bounce --to gone.example"), "rule 3: bounce mail to gone.example")
-	s.says(usage, args("bounce --channel local"), "flag provided but not defined")
+	s.says(usage, args("bounce --channel local"), "there is no option --channel; reqmail help bounce")
 	s.write("verdict", "0\n")
 	s.says(fine, args("cancel 1 2 3"), "cancel 2 messages")
 	s.says(failed, args("cancel 9"), "rule 9")
@@ -284,13 +287,59 @@ func TestManageSchedule(t *testing.T) {
 		"--maximal-queue-lifetime 1d"), `"Postfix","tries":[0,900,1800,3600,7200]`)
 }
 
+// --json stands before or behind every command that answers, and what it gives
+// is one line.
+func TestManageJSON(t *testing.T) {
+	s := layOut(t)
+	for _, name := range []string{"page", "script"} {
+		s.says(fine, []string{"token", "add", "--json", name}, `{"token":"`)
+	}
+	s.says(fine, args("token remove --json page"), `{"removed":"page"}`)
+	for line, want := range map[string]string{
+		"token list": `[{"name":"script","act":false}]`, "check": `{"findings":[]}`, "repair --dry-run": `{"findings":[]}`,
+		"rules": "[]",
+	} {
+		words := args(line)
+		at := 1
+		if words[0] == "token" {
+			at = 2
+		}
+		for _, argv := range [][]string{append([]string{"--json"}, words...), append(append(append([]string{}, words[:at]...), "--json"), words[at:]...)} {
+			out, err := s.Command(append([]string{"reqmail"}, argv...)...).Output()
+			if string(out) != want+"\n" {
+				t.Errorf("%s: %v, %s, want %s", argv, err, out, want)
+			}
+		}
+	}
+	s.says(fine, args("export --json -o "+s.Path("stream")), `{"messages":0,"skipped":0,"notes":[]}`)
+	var doctor struct{ Events []struct{ Step string } }
+	out, _ := s.Command("reqmail", "doctor", "--json").Output()
+	if err := json.Unmarshal(out, &doctor); err != nil || len(doctor.Events) == 0 {
+		t.Errorf("doctor: %v, %s", err, out)
+	}
+}
+
+// What a shell completes by; the script for bash does so where there is one.
+func TestManageCompletion(t *testing.T) {
+	s := layOut(t)
+	s.says(fine, args("--generate-bash-completion"), "status\n", "list\n")
+	s.says(fine, args("token --generate-bash-completion"), "add\n", "list\n", "remove\n")
+	s.says(fine, args("list --min --generate-bash-completion"), "--min-tries\n")
+	script := s.reqmail(fine, "completion", "bash") + "COMP_WORDS=(reqmail sta) COMP_CWORD=1\n_reqmail\necho ${COMPREPLY[@]}\n"
+	if out, err := s.Run("", "bash", "-c", script); !errors.Is(err, exec.ErrNotFound) && out != "status\n" {
+		t.Errorf("bash completes sta to %q, %v", out, err)
+	}
+}
+
 func TestManageBadInput(t *testing.T) {
 	s := start(t)
 	name := s.waiting(1, "ann@a.example")[0]
 	other := steer.Name{ID: name.ID, Birth: name.Birth + 1}
 	for line, code := range map[string]int{
-		"frob": usage, "list --frob": usage, "list x": usage, "list --older 5x": usage, "list --older -1h": usage, "list --newer 1h --older 2h": usage,
-		"list --larger 10q": usage, "list --sort frob": usage, "list --state frob": usage, "list --channel frob": usage, "list --limit -1": usage,
+		"frob": usage, "help frob": usage, "policy frob": usage, "list --frob": usage, "list x": usage, "list --older 5x": usage, "list --older -1h": usage, "list --newer 1h --older 2h": usage,
+		"list --larger 10q": usage, "list --sort frob": usage, "list --state frob": usage, "list --channel frob": usage, "list --limit -1": usage, "list --limit 0": usage, "list --max-tries x": usage, "report --top 0": usage, "report x": usage, "schedule 5": usage, "top x": usage, "top --every 0": usage, "top --every 10": usage,
+		"suspend --to a --for 10": usage, "suspend --to a --for 1h --until +1h": usage, "expire --at 5m " + id(name): usage, "schedule --limit 0": usage,
+		"list --sender=": usage, "remove --older 0 --sender=": usage,
 		"list --limit x": usage, "list --sender " + strings.Repeat("*", 1001): usage,
 		"show": usage, "show x": usage, "show 1": failed, "show 99999999999999999999": usage, "show " + other.String(): failed,
 		"show " + id(name) + " --body": usage,
@@ -318,7 +367,15 @@ func TestManageWithoutSend(t *testing.T) {
 	s := start(t)
 	names := s.waiting(4, "ann@a.example")
 	s.Kill() // leaves its socket
-	s.says(fine, args("status"), "does not run", "4 messages")
+	if out := s.reqmail(fine, "status"); strings.Count(out, "does not run") != 1 || !strings.Contains(out, "4 messages") {
+		t.Errorf("status:\n%s", out)
+	}
+	if got := s.states(); got != "deferred deferred deferred deferred" || len(s.messages("--min-tries", "1")) != 4 {
+		t.Errorf("states by the files: %s", got)
+	}
+	if out := s.reqmail(look, "release", id(names[0])); !strings.Contains(out, "it is not held") || strings.Contains(out, "noted") {
+		t.Errorf("release of what is not held: %s", out)
+	}
 	if len(s.messages("--sender", "ann@*")) != 4 {
 		t.Error("not all are listed")
 	}
@@ -346,6 +403,8 @@ func TestManageWithoutSend(t *testing.T) {
 	s.until("both", func() bool { return len(s.messages("--sender", "ann@*")) == 0 })
 	s.ok(s.Stop())
 
+	s.queuedOnly()
+
 	// As with C's: one that runs and does not listen.
 	s.ok(os.RemoveAll(s.Path("queue", steer.Folder)))
 	s.write("verdict", "111\n")
@@ -359,4 +418,27 @@ func TestManageWithoutSend(t *testing.T) {
 	if len(s.messages()) != 1 {
 		t.Error("the message is gone")
 	}
+}
+
+// queuedOnly does what can be done with what no qmail-send has preprocessed.
+func (s *system) queuedOnly() {
+	s.t.Helper()
+	for _, sender := range []string{"spam@c.example", "spam@c.example", "ham@d.example"} {
+		s.inject("Subject: new\n\nx\n", "-f", sender, "verdict@"+host.Name)
+	}
+	queued := s.messages("--state", "queued", "--sort", "sender")
+	if len(queued) != 3 || queued[0].Sender != "spam@c.example" || queued[2].Recipients[0].Address != "verdict@"+host.Name {
+		s.t.Fatalf("queued: %+v", queued)
+	}
+	ham := queued[2].Name
+	s.says(fine, []string{"show", ham.String()}, "queued", "from      ham@d.example", "to        verdict@", "Subject: new")
+	s.says(look, []string{"hold", id(ham)}, "hold 0 messages", "not preprocessed yet")
+	s.says(look, []string{"remove", steer.Name{ID: ham.ID, Birth: ham.Birth - 1}.String()}, "another message")
+	s.says(fine, args("remove --sender spam@* --yes"), "remove 2 messages")
+	for _, kind := range []string{"mess/*", "todo", "intd"} {
+		if files, _ := filepath.Glob(s.Path("queue", kind, "*")); len(files) != 1 {
+			s.t.Errorf("left in %s: %v", kind, files)
+		}
+	}
+	s.says(fine, []string{"remove", id(ham)}, "remove 1 message\n")
 }

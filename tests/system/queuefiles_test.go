@@ -200,7 +200,7 @@ func TestRepair(t *testing.T) {
 	if out, err := s.Run("", "reqmail", "repair"); err != nil || strings.Count(out, "; renumbered") != 5 {
 		t.Fatalf("repair: %v: %s", err, out)
 	}
-	if out, err := s.Run("", "reqmail", "--json", "check"); err != nil || !strings.Contains(out, `"findings": []`) {
+	if out, err := s.Run("", "reqmail", "--json", "check"); err != nil || !strings.Contains(out, `{"findings":[]}`) {
 		t.Fatalf("check: %v: %s", err, out)
 	}
 	s.up()

@@ -1,7 +1,9 @@
 package system
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,14 +93,14 @@ func (t *terminal) typed(keys string) {
 func TestManageTerminal(t *testing.T) {
 	s := start(t)
 	name := s.waiting(2, strings.Repeat("long", 20)+"@a.example")[0]
-	top := s.onTerminal("reqmail", "top", "--every", "100ms")
+	top := s.onTerminal("reqmail", "top", "--every", "1s")
 	top.shows("PHASE")
 	s.write("alias/.qmail-slow", "|sleep 60\n")
 	s.inject("\nx\n", "-f", "bob@b.example", "slow@"+host.Name)
 	top.shows("bob@b.example")
 	top.typed("q")
 	top.shows("\x1b[?25h\x1b[?1049l")
-	watch := s.onTerminal("reqmail", "list", "--watch", "--every", "100ms")
+	watch := s.onTerminal("reqmail", "list", "--watch", "--every", "1s")
 	watch.shows("3 of 3 messages")
 	s.reqmail(fine, "remove", id(name))
 	watch.shows("2 of 2 messages")
@@ -112,6 +114,14 @@ func TestManageTerminal(t *testing.T) {
 	}
 	raw := s.onTerminal("reqmail", "show", "--raw", id(s.messages("--sender", "long*")[0].Name))
 	raw.shows("may upset a terminal")
+	no := s.onTerminal("reqmail", "hold", "--all")
+	no.shows("[y/N] ")
+	_, err := no.keys.WriteString("n\n")
+	s.ok(err)
+	var exit *exec.ExitError
+	if err := <-no.end; !errors.As(err, &exit) || exit.ExitCode() != look || !strings.Contains(no.seen(), "reqmail: nothing is done\r\n") {
+		t.Errorf("no: %v, %q", err, no.seen())
+	}
 	ask := s.onTerminal("reqmail", "hold", "--all")
 	ask.shows("hold 2 messages? [y/N] ")
 	ask.typed("y\n")
