@@ -24,7 +24,8 @@ func ScanTodo() (*Scan, error) {
 	return s, s.open()
 }
 
-// ScanSplit walks over kind/0, kind/1, …; kind is "mess" or "info".
+// ScanSplit walks over kind/0, kind/1, …; kind is "mess", "info", or a channel's
+// name.
 func ScanSplit(kind string) *Scan {
 	s := &Scan{file: -1}
 	for n := range Split() {

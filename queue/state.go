@@ -29,7 +29,23 @@ func Look(id ID) (State, error) {
 	if s.Todo {
 		return s, nil
 	}
-	for c := range s.Recipients {
+	return s, s.lookAtRecipients(id, [Channels]bool{true, true})
+}
+
+// LookAtListed is Look for a message that is not in todo, by someone who has
+// read the directories: only recipient files that were listed are looked at.
+func LookAtListed(id ID, listed [Channels]bool) (s State, err error) {
+	if s.Birth, s.Info, err = Birth(id); err != nil || !s.Info {
+		return s, err
+	}
+	return s, s.lookAtRecipients(id, listed)
+}
+
+func (s *State) lookAtRecipients(id ID, at [Channels]bool) error {
+	for c, look := range at {
+		if !look {
+			continue
+		}
 		path := id.Recipients(Channel(c))
 		var st syscall.Stat_t
 		switch err := syscall.Stat(path, &st); err {
@@ -37,10 +53,10 @@ func Look(id ID) (State, error) {
 			s.Recipients[c], s.NextTry[c] = true, int64(st.Mtim.Sec)
 		case syscall.ENOENT:
 		default:
-			return s, &FileError{"unable to stat", path, err}
+			return &FileError{"unable to stat", path, err}
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // Birth tells when a message was preprocessed first, in Unix seconds; false if

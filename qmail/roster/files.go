@@ -2,6 +2,9 @@ package roster
 
 import (
 	"math"
+	"runtime"
+	"slices"
+	"sync"
 
 	"github.com/reqmail/reqmail/queue"
 	"github.com/reqmail/reqmail/queue/orders"
@@ -22,19 +25,81 @@ func FromFiles(now int64, heed bool, log *reasons.Log) (*Snapshot, error) {
 			return nil, err
 		}
 	}
-	scan := queue.ScanSplit("info")
+	l, err := list()
+	if err != nil {
+		return nil, err
+	}
+	s.takeAll(l)
+	s.recall()
+	return s, nil
+}
+
+// listing is what the directories of the queue tell.
+type listing struct {
+	messages   []queue.ID // preprocessed ones
+	recipients [queue.Channels]map[queue.ID]bool
+}
+
+// list reads the directories; todo first, for a message may leave that meanwhile.
+func list() (l listing, err error) {
+	todo, err := queue.ScanTodo()
+	if err != nil {
+		return l, err
+	}
+	waiting, err := set(todo)
+	if err != nil {
+		return l, err
+	}
+	for c := range l.recipients {
+		if l.recipients[c], err = set(queue.ScanSplit(queue.Channel(c).String())); err != nil {
+			return l, err
+		}
+	}
+	err = each(queue.ScanSplit("info"), func(id queue.ID) {
+		if !waiting[id] {
+			l.messages = append(l.messages, id)
+		}
+	})
+	return l, err
+}
+
+func set(scan *queue.Scan) (map[queue.ID]bool, error) {
+	ids := map[queue.ID]bool{}
+	return ids, each(scan, func(id queue.ID) { ids[id] = true })
+}
+
+func each(scan *queue.Scan, do func(queue.ID)) error {
 	defer scan.Close()
 	for {
 		id, ok, more, err := scan.Next()
-		if err != nil {
-			return nil, err
-		}
-		if !more {
-			s.recall()
-			return s, nil
+		if err != nil || !more {
+			return err
 		}
 		if ok {
-			s.take(id)
+			do(id)
+		}
+	}
+}
+
+// takeAll looks at the files of all messages, a part of them on each processor.
+func (s *Snapshot) takeAll(l listing) {
+	size := max(1, (len(l.messages)+runtime.NumCPU()-1)/runtime.NumCPU())
+	var parts []*Snapshot
+	var all sync.WaitGroup
+	for ids := range slices.Chunk(l.messages, size) {
+		part := &Snapshot{}
+		parts = append(parts, part)
+		all.Go(func() {
+			for _, id := range ids {
+				part.take(id, [queue.Channels]bool{l.recipients[queue.Local][id], l.recipients[queue.Remote][id]})
+			}
+		})
+	}
+	all.Wait()
+	for _, part := range parts {
+		s.Records = append(s.Records, part.Records...)
+		for c := range s.Due {
+			s.Due[c] = append(s.Due[c], part.Due[c]...)
 		}
 	}
 }
@@ -55,10 +120,11 @@ func (s *Snapshot) recall() {
 	})
 }
 
-// take adds a message that is preprocessed.
-func (s *Snapshot) take(id queue.ID) {
-	state, err := queue.Look(id)
-	if err != nil || !state.Info || state.Todo {
+// take adds a message that is preprocessed, and for which these channels have
+// recipient files.
+func (s *Snapshot) take(id queue.ID, listed [queue.Channels]bool) {
+	state, err := queue.LookAtListed(id, listed)
+	if err != nil || !state.Info {
 		return
 	}
 	size, err := queue.MessSize(id)

@@ -313,6 +313,9 @@ func TestFromFiles(t *testing.T) {
 	}
 	message(t, 7, 1007, "s@a", "Tx@y\x00", "")
 	message(t, 8, 1008, "s@b", "", "Tx@z\x00Ty@z\x00")
+	if err := os.MkdirAll("todo", 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.MkdirAll("lock/send", 0o700); err != nil {
 		t.Fatal(err)
 	}
