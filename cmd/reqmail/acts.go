@@ -120,9 +120,13 @@ func act(verb steer.Verb, usage string, more ...cli.Flag) *cli.Command {
 				Messages: c.Args().Slice(), Words: words(c), All: c.Bool("all"), Consent: consent(c),
 			}
 			if verb == steer.Remove && !o.DryRun && !o.Bounce {
-				if o.Cleaner, err = startCleaner(c); err != nil {
+				// This program again: the qmail-clean of a home may be built for
+				// another one, and would remove messages there.
+				home, err := homeOf(c)
+				if err != nil {
 					return err
 				}
+				o.Cleaner = manage.StartCleaner(home, "/proc/self/exe", cleanerName)
 			}
 			return onQueue(c, func(s *manage.Screen, q manage.Queue) error { return manage.Act(s, q, o) })
 		},
@@ -138,16 +142,6 @@ func cleanerCommand() *cli.Command {
 		Name: cleanerName, Hidden: true,
 		Action: func(*cli.Context) error { return exit(clean.Run(os.Stdin, os.Stdout, time.Now)) },
 	}
-}
-
-// startCleaner runs this program again: the qmail-clean of a home may be built
-// for another one, and would remove messages there.
-func startCleaner(c *cli.Context) (*manage.Cleaner, error) {
-	home, err := homeOf(c)
-	if err != nil {
-		return nil, err
-	}
-	return manage.StartCleaner(home, "/proc/self/exe", cleanerName)
 }
 
 // untilOf reads the time that a verb needs, or may have.

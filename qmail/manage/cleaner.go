@@ -21,15 +21,25 @@ import (
 type Cleaner struct {
 	requests io.Writer
 	answers  io.Reader
+	failed   error // why it did not start
 }
 
 // StartCleaner starts a cleaner for the queue of a qmail home, before Enter: as
 // root alone it can be another user than Enter becomes. argv is a command that
-// serves qmail-clean's requests in its working directory.
-func StartCleaner(home string, argv ...string) (*Cleaner, error) {
+// serves qmail-clean's requests in its working directory. That it does not start
+// is told when it is needed, which it is not while qmail-send takes orders.
+func StartCleaner(home string, argv ...string) *Cleaner {
 	if os.Geteuid() != 0 {
-		return nil, nil
+		return nil
 	}
+	c, err := startCleaner(home, argv)
+	if err != nil {
+		return &Cleaner{failed: fmt.Errorf("run as the owner of mess: %w", err)}
+	}
+	return c
+}
+
+func startCleaner(home string, argv []string) (*Cleaner, error) {
 	dir := filepath.Join(home, "queue")
 	var st syscall.Stat_t
 	if err := syscall.Stat(filepath.Join(dir, "mess"), &st); err != nil {
@@ -37,7 +47,7 @@ func StartCleaner(home string, argv ...string) (*Cleaner, error) {
 	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: st.Uid, Gid: st.Gid}, Pdeathsig: syscall.SIGTERM}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: st.Uid, Gid: st.Gid}}
 	requests, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -47,9 +57,9 @@ func StartCleaner(home string, argv ...string) (*Cleaner, error) {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("remove as the owner of mess: %w", err)
+		return nil, err
 	}
-	return &Cleaner{requests, answers}, nil
+	return &Cleaner{requests: requests, answers: answers}, nil
 }
 
 // errMess tells who may remove what is not qmails'.
@@ -58,7 +68,10 @@ var errMess = errors.New("its text is another user's: only root can remove it")
 // may reports whether a message's text can be removed: what is begun must come
 // to its end.
 func (c *Cleaner) may(id queue.ID) error {
-	if c == nil && unix.Access(filepath.Dir(id.Mess()), unix.W_OK|unix.X_OK) != nil {
+	if c != nil {
+		return c.failed
+	}
+	if unix.Access(filepath.Dir(id.Mess()), unix.W_OK|unix.X_OK) != nil {
 		return errMess
 	}
 	return nil

@@ -30,7 +30,7 @@ func TestCleaner(t *testing.T) {
 		clean.Run(requests, answers, time.Now)
 		answers.Close()
 	}()
-	c := &Cleaner{asks, told}
+	c := &Cleaner{requests: asks, answers: told}
 	for _, step := range []struct {
 		do   func(queue.ID) error
 		gone string
