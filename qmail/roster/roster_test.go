@@ -341,6 +341,9 @@ func TestFromFiles(t *testing.T) {
 func TestTriesByFiles(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for n := range queue.Split() {
+		if err := os.MkdirAll(fmt.Sprintf("remote/%d", n), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		message(t, queue.ID(n+23), 0, "s", "Tx@y\x00", "")
 		if err := os.Remove(queue.ID(n + 23).Info()); err != nil {
 			t.Fatal(err)
@@ -351,6 +354,9 @@ func TestTriesByFiles(t *testing.T) {
 	}
 	later := syscall.Timeval{Sec: 1400}
 	if err := syscall.Utimes(queue.ID(8).Recipients(queue.Local), []syscall.Timeval{later, later}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll("todo", 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll("lock/send", 0o700); err != nil {
