@@ -1,7 +1,6 @@
 package roster
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -314,12 +313,7 @@ func TestFromFiles(t *testing.T) {
 	}
 	message(t, 7, 1007, "s@a", "Tx@y\x00", "")
 	message(t, 8, 1008, "s@b", "", "Tx@z\x00Ty@z\x00")
-	if err := os.MkdirAll("todo", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll("lock/send", 0o700); err != nil {
-		t.Fatal(err)
-	}
+	directories(t)
 	if err := os.WriteFile(orders.File, []byte(`{"id":8,"order":{"birth":1008,"held":true}}`+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -342,9 +336,6 @@ func TestFromFiles(t *testing.T) {
 func TestTriesByFiles(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for n := range queue.Split() {
-		if err := os.MkdirAll(fmt.Sprintf("remote/%d", n), 0o700); err != nil {
-			t.Fatal(err)
-		}
 		message(t, queue.ID(n+23), 0, "s", "Tx@y\x00", "")
 		if err := os.Remove(queue.ID(n + 23).Info()); err != nil {
 			t.Fatal(err)
@@ -357,12 +348,7 @@ func TestTriesByFiles(t *testing.T) {
 	if err := syscall.Utimes(queue.ID(8).Recipients(queue.Local), []syscall.Timeval{later, later}); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll("todo", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll("lock/send", 0o700); err != nil {
-		t.Fatal(err)
-	}
+	directories(t)
 	log, err := reasons.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -396,5 +382,20 @@ func TestTriesByFiles(t *testing.T) {
 				t.Errorf("message %d: %s, %d tries, %q; want %+v", id, m.State, m.Tries, m.Reason, want)
 			}
 		}
+	}
+}
+
+// directories makes those of a queue that are not there yet.
+func directories(t *testing.T) {
+	t.Helper()
+	for _, p := range queue.Built().Layout() {
+		if p.Type == syscall.S_IFDIR {
+			if err := os.MkdirAll(p.Path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.MkdirAll("lock/send", 0o700); err != nil {
+		t.Fatal(err)
 	}
 }
