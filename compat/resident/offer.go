@@ -22,10 +22,21 @@ type Offer struct {
 // ErrForeign says that a program cannot take an offer.
 var ErrForeign = errors.New("program cannot take an offer")
 
+// Unread says what to do about a program whose file the parent may not read, so
+// that it cannot tell whether the program takes offers: hosts have qmail-remote
+// with mode 0711, and qmail-queue with 04711.
+type Unread bool
+
+// What can be done about it.
+const (
+	NoOffer  Unread = false // it may run others, who would inherit the offer
+	OfferToo Unread = true  // C's runs nobody
+)
+
 // Extend adds an offer to a command, which must have its Files. The command's
 // program is resolved here, so that what is run is what is identified. An
 // error leaves the command as it was: it can be run all the same.
-func Extend(cmd *child.Command) (*Offer, error) {
+func Extend(cmd *child.Command, unread Unread) (*Offer, error) {
 	path, err := Resolve(cmd)
 	if err != nil {
 		return nil, err
@@ -34,7 +45,7 @@ func Extend(cmd *child.Command) (*Offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !ours(path) {
+	if takes, err := ours(path); !takes && !(unread == OfferToo && err == syscall.EACCES) {
 		return nil, ErrForeign
 	}
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
@@ -67,11 +78,12 @@ func Extend(cmd *child.Command) (*Offer, error) {
 const mark = "compat/resident.Invited"
 
 // ours reports whether an executable can take an offer. Others are run without
-// one: they would hand socket and variable down to what they run.
-func ours(path string) bool {
+// one: they would hand socket and variable down to what they run. The error is
+// that of opening the file.
+func ours(path string) (bool, error) {
 	f, err := fdio.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer f.Close()
 	buf := make([]byte, 64<<10)
@@ -79,10 +91,10 @@ func ours(path string) bool {
 	for {
 		n, err := f.Read(buf[kept:])
 		if bytes.Contains(buf[:kept+n], []byte(mark)) {
-			return true
+			return true, nil
 		}
 		if err != nil {
-			return false
+			return false, nil
 		}
 		end := kept + n
 		kept = copy(buf, buf[max(0, end-len(mark)):end])

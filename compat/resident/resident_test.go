@@ -62,7 +62,7 @@ func start(t *testing.T, path string) (o *Offer, pid int, printed string) {
 	}
 	defer r.Close()
 	cmd := &child.Command{Path: path, Args: []string{path}, Env: append(os.Environ(), stay+"=1"), Files: []fdio.FD{child.Closed, w, 2}}
-	if o, err = Extend(cmd); err != nil {
+	if o, err = Extend(cmd, NoOffer); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { o.Conn.Close() })
@@ -146,7 +146,7 @@ func TestWrapper(t *testing.T) {
 // A foreign program is run as ever: it would hand the socket down.
 func TestForeignProgram(t *testing.T) {
 	cmd := &child.Command{Path: "/bin/sh", Args: []string{"sh"}, Files: []fdio.FD{0, 1, 2}}
-	if _, err := Extend(cmd); err != ErrForeign || len(cmd.Files) != firstSocket || cmd.Env != nil {
+	if _, err := Extend(cmd, OfferToo); err != ErrForeign || len(cmd.Files) != firstSocket || cmd.Env != nil {
 		t.Errorf("%v, %+v", err, cmd)
 	}
 }

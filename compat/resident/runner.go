@@ -45,7 +45,7 @@ func (r *Runner) Run(cmd *child.Command, news func(text []byte)) (syscall.WaitSt
 		return r.follow(c, kind, news), nil
 	}
 	extended := *cmd
-	o, err := Extend(&extended)
+	o, err := Extend(&extended, NoOffer)
 	if err != nil {
 		return r.plain(cmd)
 	}

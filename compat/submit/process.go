@@ -39,7 +39,7 @@ func startProcess(program string, env []string, offers bool) (p process, text, e
 		Files: []fdio.FD{pipes[0].r, pipes[1].r, 2, inherited(3), custom.w, inherited(5), custom.w},
 	}
 	if offers {
-		p.offer, _ = resident.Extend(&cmd) // without an offer it ends with this message
+		p.offer, _ = resident.Extend(&cmd, resident.OfferToo) // without an offer it ends with this message
 	}
 	p.pid, err = startWithoutPipe(&cmd)
 	if p.offer != nil {

@@ -122,7 +122,7 @@ func (c *crew) welcome(m *member, of resident.Identity) {
 // stay. m is nil where it does not; end is the job's then, unless ok says that
 // nothing was run.
 func (r *Remote) recruit(j job, cmd child.Command, of resident.Identity) (m *member, end spawn.End, ok bool) {
-	offer, err := resident.Extend(&cmd)
+	offer, err := resident.Extend(&cmd, resident.OfferToo)
 	if err != nil {
 		if err != resident.ErrForeign {
 			of = resident.Identity{} // it may do better next time

@@ -3,12 +3,14 @@ package system
 import (
 	"crypto/tls"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/reqmail/reqmail/packaging/layout"
 	"github.com/reqmail/reqmail/tests/peer"
 )
 
@@ -60,6 +62,7 @@ func TestRemoteResident(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := layOut(t)
+			s.hide("qmail-remote")
 			p := s.peer(peer.Options{TLS: test.offer})
 			s.ok(s.Control("smtproutes", relay(p, "")))
 			for name, text := range test.control {
@@ -103,6 +106,13 @@ func TestRemoteResident(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hide makes a program one that can be run but not read, as hosts have them.
+func (s *system) hide(program string) {
+	s.t.Helper()
+	s.ok(os.Remove(s.Path("bin", program)))
+	s.ok(layout.CopyFile(filepath.Join(binDir(s.t), program), s.Path("bin", program), 0o111))
 }
 
 // TestRemoteKilled: a qmail-remote that stays and is killed is missed by

@@ -112,7 +112,9 @@ var sizes = []int{0, 2000, 30000, 32000, 32600, 33000, 500000}
 // TestQueuerStays: connections share a qmail-queue, and mail comes through as
 // it was, whichever way it takes.
 func TestQueuerStays(t *testing.T) {
-	s := start(t)
+	s := layOut(t)
+	s.hide("qmail-queue")
+	s.up()
 	addr := s.listening()
 	first := s.connect(addr).message("Subject: first\n\n")
 	c := s.connect(addr)
@@ -253,7 +255,7 @@ func TestQueuerOfStranger(t *testing.T) {
 		return f
 	}
 	cmd := &child.Command{Path: path, Args: []string{path}, Env: s.Env, Files: []fdio.FD{open(text), open(envelope), 2}}
-	offer, err := resident.Extend(cmd)
+	offer, err := resident.Extend(cmd, resident.NoOffer)
 	s.ok(err)
 	pid, err := cmd.Start()
 	offer.Started()
