@@ -62,7 +62,9 @@ func TestRemoteResident(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := layOut(t)
-			s.hide("qmail-remote")
+			if !test.without { // such a process cannot be looked at
+				s.hide("qmail-remote")
+			}
 			p := s.peer(peer.Options{TLS: test.offer})
 			s.ok(s.Control("smtproutes", relay(p, "")))
 			for name, text := range test.control {
