@@ -270,12 +270,17 @@ func (p *depot) reach(x *exchange, config *Config, targets []target) *result {
 }
 
 // part keeps the connection, if its last message ended well and another one
-// may follow, or ends it.
+// may follow, or ends it. One of a configuration that is not the last word, for
+// control files have just been written, nobody would take up again.
 func (p *depot) part(x *exchange, t terms, res *result) {
 	x.link.served++
 	good := res.letter == 'K' && !x.s.over && !x.s.unread() && x.link.served < mostMessages
 	for _, r := range x.recipients {
 		good = good && r.letter != 'h' && r.letter != 's'
+	}
+	if good && x.Config.Reuse != 0 {
+		now, err := p.config.get()
+		good = err == nil && now == t.config
 	}
 	if !good || x.Config.Reuse == 0 {
 		x.leave()

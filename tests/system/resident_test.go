@@ -15,7 +15,7 @@ import (
 // tells is a .qmail program that says who its qmail-local is, and all else that
 // a program can see of the process it runs in.
 const tells = `|echo parent $PPID; umask; ulimit -a; env | grep -v '^UFLINE=' | sort; ls /proc/self/fd | wc -l; ` +
-	`cut -d' ' -f5-7 /proc/$$/stat; cut -d' ' -f5-7 /proc/$PPID/stat; grep Sig[BIC] /proc/$$/status; tail -n 1`
+	`cut -d' ' -f5-7 /proc/$$/stat; cut -d' ' -f5-7 /proc/$PPID/stat; grep Sig[BIC] /proc/self/status; tail -n 1`
 
 // report returns what a recipient's delivery printed, and its qmail-local.
 func (s *system) report(number int) (parent, rest string) {
