@@ -23,7 +23,7 @@ type signals struct {
 // since it had seen so many. A goroutine sets it, and whoever has sent HUP takes
 // it for granted that the message that he queues then is routed anew.
 func (s *signals) catchUp(seen int64) {
-	const pause, most = 50 * time.Microsecond, 5 * time.Millisecond
+	const pause, most = 50 * time.Microsecond, 100 * time.Millisecond
 	for began := time.Now(); s.taken.Load() == seen && time.Since(began) < most; {
 		time.Sleep(pause)
 	}
