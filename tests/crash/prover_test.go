@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -39,14 +40,30 @@ const batchSize = 100
 
 // How much is tried where not everything is asked for.
 const (
-	someCuts   = 15
-	someStates = 60
-	perSync    = 4 // states without a kind of sync
+	someStates   = 60 // by default
+	statesPerCut = 4
+	perSync      = 4 // states without a kind of sync
 )
 
 // everything reports whether the whole proof is asked for, which takes a
-// while; otherwise a sample is tried.
+// while; otherwise a sample is tried, of as many states as asked for.
 func everything() bool { return os.Getenv("REQMAIL_PROVER") == "all" }
+
+func asked() int {
+	if n, err := strconv.Atoi(os.Getenv("REQMAIL_PROVER")); err == nil {
+		return n
+	}
+	return someStates
+}
+
+// someCuts are moments to cut the power at.
+func someCuts(p *Prover, ops []Op) []int {
+	cuts := p.Random.Perm(len(ops) + 1)
+	if everything() {
+		return cuts
+	}
+	return cuts[:min(len(cuts), asked()/statesPerCut)]
+}
 
 // newHome makes a home for replaying; in memory, where there is a file system
 // for that, for a replay needs no disk.
@@ -262,17 +279,13 @@ func TestPowerCut(t *testing.T) {
 	t.Parallel()
 	ops := record(t)
 	p := NewProver(seed)
-	cuts := p.Random.Perm(len(ops) + 1)
-	if !everything() {
-		cuts = cuts[:someCuts]
-	}
 	var journaling, weak []State
-	for _, after := range cuts {
+	for _, after := range someCuts(p, ops) {
 		journaling = append(journaling, p.States(ops, Journaling, after)...)
 		weak = append(weak, p.States(ops, Weak, after)...)
 	}
 	t.Logf("%d calls, %d states of a journaling file system, %d more of a weakly ordered one", len(ops), len(journaling), len(weak))
-	states := append(sample(journaling, someStates/3), sample(weak, someStates*2/3)...)
+	states := append(sample(journaling, asked()/3), sample(weak, asked()*2/3)...)
 	conclude(t, replayAll(t, newHome(t), scenario, states, texts(scenario, ops)))
 }
 
@@ -299,16 +312,12 @@ func TestPowerCutCrowd(t *testing.T) {
 	}
 	p := NewProver(seed)
 	var states []State
-	cuts := p.Random.Perm(len(ops) + 1)
-	if !everything() {
-		cuts = cuts[:someCuts]
-	}
-	for _, after := range cuts {
+	for _, after := range someCuts(p, ops) {
 		states = append(append(states, p.States(ops, Journaling, after)...), p.States(ops, Weak, after)...)
 	}
 	t.Logf("%d calls, %d states", len(ops), len(states))
 	h := newHome(t)
-	conclude(t, replayAll(t, h, crowd, sample(states, someStates/3), names))
+	conclude(t, replayAll(t, h, crowd, sample(states, asked()/3), names))
 
 	p = NewProver(seed)
 	p.Missed(ops, ops) // what may be there with them
