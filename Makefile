@@ -40,7 +40,7 @@ build:
 	@mkdir -p $(BIN)
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./cmd/,$(LONG))
 	$(GOBUILD) -ldflags '$(LDFLAGS) $(ONE)' -o $(BIN)/ $(addprefix ./cmd/,$(SHORT))
-	$(GOBUILD) -ldflags '$(LDFLAGS) $(ONE) -X $(MODULE)/compat/limits.exitCode=51' -o $(BIN)/ ./cmd/qmail-queue
+	$(GOBUILD) -ldflags '$(LDFLAGS) $(ONE) -X $(MODULE)/compat/limits.exitCode=51 -X $(MODULE)/compat/limits.deaf=1' -o $(BIN)/ ./cmd/qmail-queue
 
 INSTALL := $(GO) run ./packaging/install -home $(QMAIL) $(if $(DESTDIR),-destdir $(DESTDIR)) -man man -doc docs
 

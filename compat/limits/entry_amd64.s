@@ -7,6 +7,7 @@
 // registers and stack as execve left them. See the package comment.
 
 #define SYS_write       1
+#define SYS_sigaction   13
 #define SYS_fcntl       72
 #define SYS_prctl       157
 #define SYS_exit_group  231
@@ -36,6 +37,18 @@ isOpen:
 	CMPL DI, $3
 	JLT  closed
 
+	CMPQ ·deaf+8(SB), $0
+	JEQ  hears
+	MOVL $1, DI // SIGHUP
+	LEAQ ·ignore(SB), SI
+	XORL DX, DX
+	MOVL $8, R10
+	MOVL $SYS_sigaction, AX
+	SYSCALL
+	MOVL $2, DI // SIGINT
+	MOVL $SYS_sigaction, AX
+	SYSCALL
+hears:
 	// See timerSlack.
 	MOVL $PR_SET_TIMERSLACK, DI
 	MOVQ ·timerSlack(SB), SI

@@ -6,6 +6,7 @@
 
 #define SYS_write       64
 #define SYS_fcntl       25
+#define SYS_sigaction   134
 #define SYS_prctl       167
 #define SYS_exit_group  94
 #define SYS_prlimit64   261
@@ -35,6 +36,17 @@ isOpen:
 	CMP  $3, R9
 	BLT  closed
 
+	MOVD ·deaf+8(SB), R9
+	CBZ  R9, hears
+	MOVD $1, R0 // SIGHUP
+	MOVD $·ignore(SB), R1
+	MOVD ZR, R2
+	MOVD $8, R3
+	MOVD $SYS_sigaction, R8
+	SVC
+	MOVD $2, R0 // SIGINT
+	SVC
+hears:
 	MOVD $PR_SET_TIMERSLACK, R0
 	MOVD ·timerSlack(SB), R1
 	MOVD $SYS_prctl, R8

@@ -78,6 +78,14 @@ const (
 	oneThreadValue = "01" // as nobody else writes it
 )
 
+// deaf is set at link time, to anything, for a program that ignores SIGHUP and
+// SIGINT and must not be ended by one that comes before its main does so. ignore
+// is what rt_sigaction(2) is given then: SIG_IGN, no flags, no mask.
+var (
+	deaf   string
+	ignore = [4]uint64{1}
+)
+
 // timerSlack is how late timers may be, in nanoseconds (PR_SET_TIMERSLACK of
 // prctl(2)); the kernel's default is 50000. The runtime has a thread that, while
 // there is something to do, asks for 20 microseconds of sleep again and again,

@@ -167,3 +167,27 @@ func TestTimerSlack(t *testing.T) {
 		t.Errorf("not 250000 ns: %v: %s", err, out)
 	}
 }
+
+// TestQueueIgnoresInterrupt: qmail-queue ignores SIGINT and SIGHUP from its
+// first instruction on, and queues its message.
+func TestQueueIgnoresInterrupt(t *testing.T) {
+	s := layOut(t)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		for range 10 {
+			envelope, err := os.CreateTemp(t.TempDir(), "")
+			s.ok(err)
+			_, err = envelope.WriteString("F\x00Tyou@demo.example\x00\x00")
+			s.ok(err)
+			_, err = envelope.Seek(0, 0)
+			s.ok(err)
+			cmd := s.Command("qmail-queue")
+			cmd.Stdin, cmd.Stdout = strings.NewReader("Subject: x\n\n"), envelope
+			s.ok(cmd.Start())
+			s.ok(cmd.Process.Signal(sig))
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("%v: %v", sig, err)
+			}
+			envelope.Close()
+		}
+	}
+}
