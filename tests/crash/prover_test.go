@@ -69,23 +69,29 @@ func someCuts(p *Prover, ops []Op) []int {
 // for that, for a replay needs no disk.
 func newHome(t *testing.T) *host.Host {
 	t.Helper()
-	bin, err := filepath.Abs("../../build/bin")
-	if err != nil {
-		t.Fatal(err)
+	if h, err := newHomeIn(t, "/dev/shm"); err == nil {
+		return h
 	}
-	home, err := os.MkdirTemp("/dev/shm", "reqmail-crash.")
-	if err != nil {
-		home, err = os.MkdirTemp("", "reqmail-crash.")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(home) })
-	h, err := layOut(home, bin)
+	h, err := newHomeIn(t, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// newHomeIn makes one in a folder, or, with "", where temporary files are.
+func newHomeIn(t *testing.T, folder string) (*host.Host, error) {
+	t.Helper()
+	bin, err := filepath.Abs("../../build/bin")
+	if err != nil {
+		return nil, err
+	}
+	home, err := os.MkdirTemp(folder, "reqmail-crash.")
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	return layOut(home, bin)
 }
 
 // The recording that is kept makes the proof of the proof the same in every
@@ -335,16 +341,7 @@ func recordCrowd(t *testing.T) []Op {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("strace is not installed")
 	}
-	bin, err := filepath.Abs("../../build/bin")
-	if err != nil {
-		t.Fatal(err)
-	}
-	home, err := os.MkdirTemp("", "reqmail-crash.")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(home) })
-	h, err := layOut(home, bin)
+	h, err := newHomeIn(t, "") // on a disk
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +349,7 @@ func recordCrowd(t *testing.T) []Op {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ops, err := Parse(home, watched, trace)
+	ops, err := Parse(h.Home, watched, trace)
 	if err != nil {
 		t.Fatal(err)
 	}
