@@ -29,10 +29,15 @@ func ScanTodo() (*Scan, error) {
 func ScanSplit(kind string) *Scan {
 	s := &Scan{file: -1}
 	for n := range Split() {
-		s.dirs = append(s.dirs, kind+"/"+strconv.FormatUint(n, 10))
+		s.dirs = append(s.dirs, part(kind, n))
 	}
 	return s
 }
+
+// ScanPart walks over kind/n alone.
+func ScanPart(kind string, n uint64) *Scan { return &Scan{dirs: []string{part(kind, n)}, file: -1} }
+
+func part(kind string, n uint64) string { return kind + "/" + strconv.FormatUint(n, 10) }
 
 // ScanLeftovers walks over every message that has a file beside its text which
 // qmail-send can see; one with several files comes several times.

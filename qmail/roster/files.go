@@ -1,10 +1,11 @@
 package roster
 
 import (
+	"errors"
 	"math"
 	"runtime"
-	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/reqmail/reqmail/queue"
 	"github.com/reqmail/reqmail/queue/orders"
@@ -25,47 +26,24 @@ func FromFiles(now int64, heed bool, log *reasons.Log) (*Snapshot, error) {
 			return nil, err
 		}
 	}
-	l, err := list()
+	todo, err := queue.ScanTodo() // first, for a message may leave that meanwhile
 	if err != nil {
 		return nil, err
 	}
-	s.takeAll(l)
+	waiting := map[queue.ID]bool{}
+	if err := list(todo, waiting); err != nil {
+		return nil, err
+	}
+	if err := s.takeAll(waiting); err != nil {
+		return nil, err
+	}
 	s.recall()
 	return s, nil
 }
 
-// listing is what the directories of the queue tell.
-type listing struct {
-	messages   []queue.ID // preprocessed ones
-	recipients [queue.Channels]map[queue.ID]bool
-}
-
-// list reads the directories; todo first, for a message may leave that meanwhile.
-func list() (l listing, err error) {
-	todo, err := queue.ScanTodo()
-	if err != nil {
-		return l, err
-	}
-	waiting, err := set(todo)
-	if err != nil {
-		return l, err
-	}
-	for c := range l.recipients {
-		if l.recipients[c], err = set(queue.ScanSplit(queue.Channel(c).String())); err != nil {
-			return l, err
-		}
-	}
-	err = each(queue.ScanSplit("info"), func(id queue.ID) {
-		if !waiting[id] {
-			l.messages = append(l.messages, id)
-		}
-	})
-	return l, err
-}
-
-func set(scan *queue.Scan) (map[queue.ID]bool, error) {
-	ids := map[queue.ID]bool{}
-	return ids, each(scan, func(id queue.ID) { ids[id] = true })
+// list enters the messages of a scan into a set.
+func list(scan *queue.Scan, ids map[queue.ID]bool) error {
+	return each(scan, func(id queue.ID) { ids[id] = true })
 }
 
 func each(scan *queue.Scan, do func(queue.ID)) error {
@@ -81,17 +59,17 @@ func each(scan *queue.Scan, do func(queue.ID)) error {
 	}
 }
 
-// takeAll looks at the files of all messages, a part of them on each processor.
-func (s *Snapshot) takeAll(l listing) {
-	size := max(1, (len(l.messages)+runtime.NumCPU()-1)/runtime.NumCPU())
-	var parts []*Snapshot
+// takeAll takes in the parts that the queue is split into, one on each
+// processor at a time, but for messages in todo.
+func (s *Snapshot) takeAll(waiting map[queue.ID]bool) error {
+	parts := make([]Snapshot, queue.Split())
+	errs := make([]error, len(parts))
+	var next atomic.Uint64
 	var all sync.WaitGroup
-	for ids := range slices.Chunk(l.messages, size) {
-		part := &Snapshot{}
-		parts = append(parts, part)
+	for range runtime.NumCPU() {
 		all.Go(func() {
-			for _, id := range ids {
-				part.take(id, [queue.Channels]bool{l.recipients[queue.Local][id], l.recipients[queue.Remote][id]})
+			for n := next.Add(1) - 1; n < uint64(len(parts)); n = next.Add(1) - 1 {
+				errs[n] = parts[n].takePart(n, waiting)
 			}
 		})
 	}
@@ -102,6 +80,24 @@ func (s *Snapshot) takeAll(l listing) {
 			s.Due[c] = append(s.Due[c], part.Due[c]...)
 		}
 	}
+	return errors.Join(errs...)
+}
+
+// takePart takes in one part. Only recipient files that their directory lists
+// are looked at.
+func (s *Snapshot) takePart(n uint64, waiting map[queue.ID]bool) error {
+	var listed [queue.Channels]map[queue.ID]bool
+	for c := range listed {
+		listed[c] = map[queue.ID]bool{}
+		if err := list(queue.ScanPart(queue.Channel(c).String(), n), listed[c]); err != nil {
+			return err
+		}
+	}
+	return each(queue.ScanPart("info", n), func(id queue.ID) {
+		if !waiting[id] {
+			s.take(id, [queue.Channels]bool{listed[queue.Local][id], listed[queue.Remote][id]})
+		}
+	})
 }
 
 // recall enters what the log of reasons tells.
