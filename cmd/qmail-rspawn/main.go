@@ -44,12 +44,14 @@ func run() int {
 	if !ok {
 		remote = "qmail-remote"
 	}
+	worker := &rspawn.Remote{Program: remote, Reaper: child.NewReaper(), Residents: spawn.Residents(home.Dir())}
 	s := spawn.Server{
 		Slots:      slots,
 		QueueOwner: owner,
 		MaxOutput:  rspawn.MaxOutput,
-		Worker:     &rspawn.Remote{Program: remote, Reaper: child.NewReaper(), Residents: spawn.Residents(home.Dir())},
+		Worker:     worker,
 	}
 	s.Serve(fdio.FD(0), fdio.FD(1))
+	worker.Leave()
 	return 0
 }

@@ -30,6 +30,30 @@ type crew struct {
 	starting chan struct{} // closed when a new one has said whether it stays; nil: there is none
 	stranger resident.Identity
 	until    time.Time // stranger is offered nothing before
+
+	processes sync.WaitGroup // that have been offered to stay
+}
+
+// leaveTime is how long qmail-rspawn waits at its end for those that stay.
+const leaveTime = 5 * time.Second
+
+// Leave lets those that stay go, once no delivery runs any more, and waits for
+// their ends: each takes leave of the hosts whose connections it has kept.
+func (r *Remote) Leave() {
+	r.crew.mu.Lock()
+	for _, m := range r.crew.members {
+		m.end()
+	}
+	r.crew.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		r.crew.processes.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(leaveTime):
+	}
 }
 
 // runResident delivers through a member, or a new one. ok is false where the
@@ -138,7 +162,7 @@ func (r *Remote) recruit(j job, cmd child.Command, of resident.Identity) (m *mem
 		return nil, notRun(err), true
 	}
 	ended := make(chan spawn.End, 1)
-	go func() { ended <- r.wait(pid) }()
+	r.crew.processes.Go(func() { ended <- r.wait(pid) })
 	_ = offer.Conn.SetReadDeadline(time.Now().Add(offerTime))
 	if _, err := offer.Accepted(errand.Name); err != nil {
 		offer.Conn.Close()
