@@ -14,6 +14,9 @@
 // entry point has it end by a signal instead, by GOTRACEBACK=crash in front of
 // the environment; the variable is gone when main runs.
 //
+// It is also where a program is made deaf to signals before its runtime starts,
+// and has its timers' slack set (deaf, timerSlack).
+//
 // The saved soft limits become Go's memory limit (Apply) and are put back for
 // programs that we run (package child). The entry point also sees which of the
 // descriptors 0 to 2 are closed, before the runtime opens /dev/null on them
@@ -63,8 +66,9 @@ var exitCode = "111"
 
 // threads is set at link time, to anything, for programs that run their Go
 // code on one thread: those that live for one message, or only hand work on. The
-// runtime then starts fewer of them, which is a fifth of its time to start. The entry point tells it
-// so by adding oneThread to the environment; Apply takes it out again.
+// runtime then starts fewer of them, which is a fifth of its time to start. The
+// entry point tells it so by adding oneThread to the environment; Apply takes it
+// out again.
 var (
 	threads   string
 	oneThread = oneThreadName + "=" + oneThreadValue + "\x00"
