@@ -8,7 +8,8 @@
 // says so on the socket (Post) and waits for more. Where a wrapper stands
 // between, or the variable came from elsewhere, it ends as C's would. So no
 // first job is special, no wrapper is bypassed, and what is foreign is run
-// exactly as ever.
+// exactly as ever; but for a program whose file may not be read (Unread), which
+// may find variable and socket.
 //
 // The package owns the offer, the greeting and the passing of datagrams with
 // descriptors; Runner and Serve are the two sides where a job is what a command
