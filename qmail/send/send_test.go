@@ -167,6 +167,7 @@ func newPeers(t *testing.T, slots byte, prepare func()) *peers {
 	if p.Scheduler, err = New(config, dir, files); err != nil {
 		t.Fatal(err)
 	}
+	p.clock = max(p.clock, p.recent) // a second may have begun since
 	p.now = func() int64 { return p.clock }
 	p.nextCleanup = p.clock + cleanupInterval
 	return p
