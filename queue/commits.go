@@ -19,12 +19,20 @@ type Commits struct {
 	sync    func() error // makes durable what has been written before it is called; nil: cannot
 	device  uint64       // of the file system
 	writers atomic.Int32
+	whole   joint
+	drafts  sync.Mutex // held while one is begun
 
-	turn    sync.Mutex // held by who syncs
 	mu      sync.Mutex
-	next    *commit   // not begun; whoever has written joins it
-	failed  bool      // the kernel tells of an error once, perhaps to somebody else
-	resting time.Time // not used until then
+	failed  bool              // the kernel tells of an error once, perhaps to somebody else
+	resting time.Time         // not used until then
+	dirs    map[string]*joint // the syncs of directories, by their names
+}
+
+// joint is a sync that several need: one serves all who came before it began.
+type joint struct {
+	turn sync.Mutex // held by who syncs
+	mu   sync.Mutex
+	next *commit // not begun; whoever has written joins it
 }
 
 // commit is one sync; its result is read by who holds turn.
@@ -32,6 +40,29 @@ type commit struct {
 	joined int
 	done   bool
 	err    error
+}
+
+// wait returns when a sync that began after the call has ended, with its
+// error. do makes one, for as many as have joined.
+func (j *joint) wait(do func(joined int) error) error {
+	j.mu.Lock()
+	if j.next == nil {
+		j.next = &commit{}
+	}
+	mine := j.next
+	mine.joined++
+	j.mu.Unlock()
+
+	j.turn.Lock()
+	defer j.turn.Unlock()
+	if !mine.done {
+		j.mu.Lock()
+		j.next = nil // who comes now is not in it
+		j.mu.Unlock()
+		mine.done = true
+		mine.err = do(mine.joined)
+	}
+	return mine.err
 }
 
 const (
@@ -120,37 +151,38 @@ func (c *Commits) usable() bool {
 // wait returns when what the caller has written is durable, or with an error if
 // that is not known. One sync serves all that have come before it began.
 func (c *Commits) wait() error {
-	c.mu.Lock()
-	if c.next == nil {
-		c.next = &commit{}
-	}
-	mine := c.next
-	mine.joined++
-	c.mu.Unlock()
-
-	c.turn.Lock()
-	defer c.turn.Unlock()
-	if mine.done {
-		return mine.err
-	}
-	c.mu.Lock()
-	c.next = nil // who comes now is not in it
-	c.mu.Unlock()
-	mine.done = true
-	if mine.err = errNoCommit; c.usable() {
+	return c.whole.wait(func(joined int) error {
+		if !c.usable() {
+			return errNoCommit
+		}
 		began := time.Now()
-		mine.err = c.sync()
-		c.judge(mine, time.Since(began))
+		err := c.sync()
+		c.judge(joined, err, time.Since(began))
+		return err
+	})
+}
+
+// waitDir returns when the names in a directory, which is open, are durable.
+func (c *Commits) waitDir(path string, dir fdio.FD) error {
+	c.mu.Lock()
+	if c.dirs == nil {
+		c.dirs = map[string]*joint{}
 	}
-	return mine.err
+	j := c.dirs[path]
+	if j == nil {
+		j = &joint{}
+		c.dirs[path] = j
+	}
+	c.mu.Unlock()
+	return j.wait(func(int) error { return dir.Sync() })
 }
 
 // judge decides by how a sync went whether, and when, there is another one.
-func (c *Commits) judge(m *commit, took time.Duration) {
+func (c *Commits) judge(joined int, err error, took time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failed = c.failed || m.err != nil
-	if took > patience+time.Duration(m.joined)*patiencePerMessage {
+	c.failed = c.failed || err != nil
+	if took > patience+time.Duration(joined)*patiencePerMessage {
 		c.resting = time.Now().Add(max(leastRest, restFactor*took))
 	}
 }

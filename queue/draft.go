@@ -40,6 +40,8 @@ type Draft struct {
 	mess fdio.FD
 	intd fdio.FD // -1 until OpenEnvelope
 	born time.Time
+
+	commits *Commits // that it shares with others, or nil
 }
 
 // oldest is how old a message may be when it is accepted: well below the 36
@@ -89,6 +91,19 @@ func enterMess(file fdio.FD, name string) (id ID, failed Step, err error) {
 	return id, StepPid, syscall.Unlink(name)
 }
 
+// NewDraft is the package's NewDraft for a message that is made durable
+// together with others of the process.
+func (c *Commits) NewDraft(pid int, start time.Time) (*Draft, error) {
+	c.drafts.Lock() // the names in pid are few
+	defer c.drafts.Unlock()
+	d, err := NewDraft(pid, start)
+	if err == nil {
+		d.commits = c
+		c.begin()
+	}
+	return d, err
+}
+
 // WriteText appends to the text of the message.
 func (d *Draft) WriteText(p []byte) error { return writeStep(d.mess, p) }
 
@@ -134,19 +149,12 @@ const startWriting = 2
 //
 // The whole message is durable when it returns without error, also where
 // directory updates are not synchronous (ext4, XFS): envelope, text and the
-// name in mess are synced before the link, todo after it. The envelope comes
-// first because it was written last: its sync has the journal committed with
-// all that was changed before, so that the two others find little left to do.
-// A crash before the link leaves a message that was not accepted; a crash or
-// an error after it leaves one that may be delivered although the caller was
-// not told so.
+// name in mess are synced before the link, todo after it. A crash before the
+// link leaves a message that was not accepted; a crash or an error after it
+// leaves one that may be delivered although the caller was not told so.
 func (d *Draft) Commit() error {
-	for _, sync := range []func() error{
-		d.intd.Sync, d.mess.Sync, func() error { return syncDirOf(d.ID.Mess()) },
-	} {
-		if err := sync(); err != nil {
-			return &StepError{StepWrite, err}
-		}
+	if err := d.sync(); err != nil {
+		return &StepError{StepWrite, err}
 	}
 	todo, err := openDirOf(d.ID.Todo()) // what can fail before the link is not to fail after it
 	if err != nil {
@@ -159,10 +167,28 @@ func (d *Draft) Commit() error {
 	if err := syscall.Link(d.ID.Intd(), d.ID.Todo()); err != nil {
 		return &StepError{StepTodo, err}
 	}
-	if err := todo.Sync(); err != nil {
+	if d.commits != nil {
+		err = d.commits.waitDir(dirOf(d.ID.Todo()), todo)
+	} else {
+		err = todo.Sync()
+	}
+	if err != nil {
 		return &StepError{StepTodo, err}
 	}
 	return nil
+}
+
+// sync makes envelope, text and the name in mess durable, in any order, for
+// nobody knows of the message yet. The envelope comes first because it was
+// written last: its sync has the journal committed with all that was changed
+// before, so that the two others find little left to do. Among others it is
+// done at once, or for all of them by a sync of the file system.
+func (d *Draft) sync() error {
+	c := d.commits
+	if c != nil && c.serves() && onDevice(c.device, d.intd, d.mess) && c.wait() == nil {
+		return nil
+	}
+	return syncAll(c != nil && !c.crowded(), d.intd.Sync, d.mess.Sync, func() error { return syncDirOf(d.ID.Mess()) })
 }
 
 // Close lets go of the files, wherever the message is.
@@ -170,6 +196,9 @@ func (d *Draft) Close() {
 	d.mess.Close()
 	if d.intd >= 0 {
 		d.intd.Close()
+	}
+	if d.commits != nil {
+		d.commits.end()
 	}
 }
 

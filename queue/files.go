@@ -2,6 +2,7 @@ package queue
 
 import (
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/fdio"
@@ -29,7 +30,45 @@ func syncDirOf(path string) error {
 }
 
 func openDirOf(path string) (fdio.FD, error) {
-	return fdio.Open(path[:strings.LastIndexByte(path, '/')], syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	return fdio.Open(dirOf(path), syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+}
+
+func dirOf(path string) string { return path[:strings.LastIndexByte(path, '/')] }
+
+// onDevice reports whether all files are on a device.
+func onDevice(device uint64, files ...fdio.FD) bool {
+	for _, f := range files {
+		if st, err := f.Stat(); err != nil || st.Dev != device {
+			return false
+		}
+	}
+	return true
+}
+
+// syncAll makes syncs: all at once, so that a disk that takes long for each
+// takes that long once, or one after the other up to the first that fails. The
+// error is that of the first in the list that failed.
+func syncAll(atOnce bool, syncs ...func() error) error {
+	errs := make([]error, len(syncs))
+	var others sync.WaitGroup
+	for i := len(syncs) - 1; atOnce && i > 0; i-- {
+		others.Go(func() { errs[i] = syncs[i]() })
+	}
+	for i, sync := range syncs {
+		if i == 0 || !atOnce {
+			errs[i] = sync()
+		}
+		if errs[i] != nil && !atOnce {
+			break
+		}
+	}
+	others.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unlinkIfThere removes a file; that it does not exist is no error.

@@ -3,7 +3,6 @@ package queue
 import (
 	"bufio"
 	"io"
-	"sync"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/fdio"
@@ -171,7 +170,7 @@ func (o *outputs) commit(c *Commits) error {
 // on reports whether all files are on a device.
 func (o *outputs) on(device uint64) bool {
 	for _, f := range o.all() {
-		if st, err := f.file.Stat(); err != nil || st.Dev != device {
+		if !onDevice(device, f.file) {
 			return false
 		}
 	}
@@ -179,34 +178,22 @@ func (o *outputs) on(device uint64) bool {
 }
 
 // sync makes the files and their names durable, in any order, for the message
-// stays in todo until everything is there: all at once, so that a disk that
-// takes long for each sync takes that long once, or, where other messages keep
-// it busy, one after the other.
+// stays in todo until everything is there: all at once, or, where other messages
+// keep the disk busy, one after the other.
 func (o *outputs) sync(atOnce bool) error {
-	files := o.all()
-	errs := make([]error, 2*len(files))
-	var others sync.WaitGroup
-	do := func(i int, f func() error) {
-		if atOnce && i > 0 {
-			others.Go(func() { errs[i] = f() })
-		} else {
-			errs[i] = f()
+	var syncs []func() error
+	for _, f := range o.all() {
+		failing := func(sync func() error) func() error {
+			return func() error {
+				if err := sync(); err != nil {
+					return &FileError{"trouble fsyncing", f.path, err}
+				}
+				return nil
+			}
 		}
+		syncs = append(syncs, failing(f.file.Sync), failing(func() error { return syncDirOf(f.path) }))
 	}
-	for i := len(errs) - 1; i >= 0; i-- { // the first is done here, when the others have begun
-		if f := files[i/2]; i%2 == 0 {
-			do(i, f.file.Sync)
-		} else {
-			do(i, func() error { return syncDirOf(f.path) })
-		}
-	}
-	others.Wait()
-	for i, err := range errs {
-		if err != nil {
-			return &FileError{"trouble fsyncing", files[i/2].path, err}
-		}
-	}
-	return nil
+	return syncAll(atOnce, syncs...)
 }
 
 func (o *outputs) close() {

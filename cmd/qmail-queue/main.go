@@ -53,8 +53,16 @@ func run() int {
 		return 111
 	}
 	die(post)
+	if enqueue.IsShared() {
+		return enqueue.Share(home.Dir(), who, setAlarm)
+	}
 	setAlarm()
-	code := enqueue.Run(fdio.FD(0), fdio.FD(1), who, time.Now())
+	now := time.Now()
+	follows := enqueue.Wanted(now)
+	code := enqueue.Run(fdio.FD(0), fdio.FD(1), who, now)
+	if follows {
+		enqueue.Leave(home.Dir())
+	}
 	if post == nil {
 		return code
 	}

@@ -28,6 +28,7 @@ package limits
 import (
 	"math"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -76,6 +77,13 @@ var (
 
 // OneThread reports whether the program runs its Go code on one thread.
 func OneThread() bool { return threads != "" }
+
+// Widen lets a program that was linked for one thread run its Go code on as
+// many as n.
+func Widen(n int) {
+	threads = ""
+	runtime.GOMAXPROCS(n)
+}
 
 const (
 	oneThreadName  = "GOMAXPROCS"

@@ -44,7 +44,15 @@ func Identify(path string) (Identity, error) {
 	if err := syscall.Stat(path, &st); err != nil {
 		return Identity{}, err
 	}
-	return Identity{uint64(st.Dev), st.Ino}, nil
+	return IdentityOf(&st), nil
+}
+
+// IdentityOf returns the identity of a file by its status.
+func IdentityOf(st *syscall.Stat_t) Identity { return Identity{uint64(st.Dev), st.Ino} }
+
+// String is device and inode, in decimal, with a colon between them.
+func (i Identity) String() string {
+	return strconv.FormatUint(i.device, 10) + ":" + strconv.FormatUint(i.inode, 10)
 }
 
 // invitation is the variable's value.
@@ -54,8 +62,7 @@ type invitation struct {
 }
 
 func (i invitation) String() string {
-	return strconv.Itoa(int(i.socket)) + ":" + strconv.FormatUint(i.executable.device, 10) + ":" +
-		strconv.FormatUint(i.executable.inode, 10)
+	return strconv.Itoa(int(i.socket)) + ":" + i.executable.String()
 }
 
 // firstSocket is the lowest descriptor a socket can have: those below are the

@@ -26,7 +26,7 @@ const temporary = 111
 // but for the working directory, which is / then.
 func Serve(called string, args []string, job Job) int {
 	p := Invited()
-	if p == nil || !mayStay() || p.Stay(called, nil) != nil {
+	if p == nil || !MayStay() || p.Stay(called, nil) != nil {
 		code, _ := job(args, func(string) {})
 		return code
 	}
@@ -78,10 +78,14 @@ const (
 	leastFiles = 32
 )
 
-// mayStay reports whether a process that lives longer cannot run into limits
+// Unlimited reports whether a process may use as much of a resource (setrlimit(2))
+// as there is.
+func Unlimited(resource int) bool { return limit(resource) == math.MaxUint64 }
+
+// MayStay reports whether a process that lives longer cannot run into limits
 // that are meant for one job.
-func mayStay() bool {
-	return limit(unix.RLIMIT_CPU) == math.MaxUint64 && limit(unix.RLIMIT_NPROC) >= leastProcesses &&
+func MayStay() bool {
+	return Unlimited(unix.RLIMIT_CPU) && limit(unix.RLIMIT_NPROC) >= leastProcesses &&
 		limit(unix.RLIMIT_NOFILE) >= leastFiles
 }
 

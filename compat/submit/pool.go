@@ -46,6 +46,9 @@ func (p *Pool) Open(env []string) (*Message, error) {
 		p.opened.Add(1)
 		m.worker = p.take(m.program, env)
 	}
+	if m.worker == nil && sharing(m.program, env) {
+		m.worker = connect()
+	}
 	if m.worker == nil {
 		if err := m.start(); err != nil {
 			return nil, err
@@ -78,6 +81,10 @@ func kind(program string, env environ.List) string {
 
 // keep has a program wait for its next message.
 func (p *Pool) keep(program string, env []string, c *resident.Child) {
+	if p == nil {
+		c.Close()
+		return
+	}
 	p.waiting.Keep(kind(program, env), c)
 }
 

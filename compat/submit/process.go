@@ -31,6 +31,9 @@ func startProcess(program string, env []string, offers bool) (p process, text, e
 	custom := pipes[2]
 	// Descriptor 6 is notqmail's pipe for a custom text, 4 the one that
 	// filters of the patch world write to.
+	if sharing(program, env) {
+		env = wanting(env)
+	}
 	cmd := child.Command{
 		Path:  program,
 		Args:  []string{program},
@@ -150,6 +153,9 @@ func startWithoutPipe(cmd *child.Command) (int, error) {
 	return cmd.Start()
 }
 
+// plain is the queue program where nothing else is asked for, below the home.
+const plain = "bin/qmail-queue"
+
 // programIn is what QMAILQUEUE names, or qmail-queue.
 func programIn(env []string) string {
 	if env == nil {
@@ -162,7 +168,7 @@ func programIn(env []string) string {
 			return program
 		}
 	}
-	return "bin/qmail-queue"
+	return plain
 }
 
 // inherited returns fd if the caller was given it across its own exec, so

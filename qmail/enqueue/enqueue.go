@@ -57,6 +57,11 @@ func Run(message, envelope io.Reader, who Invoker, now time.Time) int {
 	if err != nil {
 		return code(err)
 	}
+	return finish(d, message, envelope, who, now)
+}
+
+// finish queues the message of a draft.
+func finish(d *queue.Draft, message, envelope io.Reader, who Invoker, now time.Time) int {
 	defer d.Close()
 	result := fill(d, message, envelope, who, now)
 	if result == status.WriteError || result == status.ReadError {

@@ -2,6 +2,7 @@ package enqueue
 
 import (
 	"bytes"
+	"io"
 	"syscall"
 	"time"
 
@@ -31,7 +32,7 @@ func Stay(post *resident.Post, first int, who Invoker, renew func()) int {
 			return code
 		}
 		renew()
-		code = serve(job, files, who)
+		code = serve(job, files, func(text, envelope io.Reader) int { return Run(text, envelope, who, time.Now()) })
 		resident.Close(files) // a client that still writes must not wait for ever
 		if post.Send([]byte{byte(code)}) != nil {
 			return code
@@ -39,17 +40,17 @@ func Stay(post *resident.Post, first int, who Invoker, renew func()) int {
 	}
 }
 
-// serve queues the message of a job.
-func serve(job []byte, files []fdio.FD, who Invoker) int {
+// serve has the message of a job queued by run.
+func serve(job []byte, files []fdio.FD, run func(text, envelope io.Reader) int) int {
 	const pipes = 2 // text, envelope
 	if len(files) == pipes {
-		return Run(files[0], files[1], who, time.Now())
+		return run(files[0], files[1])
 	}
 	text, envelope, ok := submit.SplitJob(job)
 	if !ok || len(files) > 0 {
 		return status.ReadError
 	}
-	return Run(bytes.NewReader(text), bytes.NewReader(envelope), who, time.Now())
+	return run(bytes.NewReader(text), bytes.NewReader(envelope))
 }
 
 // letGo closes the descriptors that belong to the first message and to

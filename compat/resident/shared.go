@@ -1,0 +1,159 @@
+package resident
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+)
+
+// Listener is where a process that stays is found by others than its parent: a
+// unix socket with an abstract name (unix(7)), which is gone with the process.
+// Anybody may take such a name, and anybody may come: each side must look at
+// whom the kernel says the other one is.
+type Listener struct {
+	file     *os.File
+	raw      syscall.RawConn
+	greeting []byte
+}
+
+// ErrStranger says that the other side is not who it should be, or has gone.
+var ErrStranger = errors.New("not the one that was expected")
+
+// backlog is how many may wait to be let in.
+const backlog = 128
+
+// patience is how long a listener may take to say its name.
+const patience = time.Second
+
+// Listen has the process found under a name, as a program of the name called.
+func Listen(name, called string) (*Listener, error) {
+	fd, err := abstract()
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Bind(int(fd), &syscall.SockaddrUnix{Name: "@" + name}); err != nil {
+		fd.Close()
+		return nil, err
+	}
+	if err := syscall.Listen(int(fd), backlog); err != nil {
+		fd.Close()
+		return nil, err
+	}
+	file := fdio.Pollable(fd, "listener")
+	raw, err := file.SyscallConn()
+	return &Listener{file, raw, greeting(called)}, err
+}
+
+func abstract() (fdio.FD, error) {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	return fdio.FD(fd), err
+}
+
+// Accept lets the next one in. The error ErrStranger says that it was not one
+// of the user uid, and was sent away.
+func (l *Listener) Accept(uid int) (*Conn, error) {
+	fd := fdio.FD(-1)
+	if err := perform(l.raw.Read, func(from int) error {
+		n, _, err := syscall.Accept4(from, syscall.SOCK_CLOEXEC)
+		fd = fdio.FD(n)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if _, err := peer(fd, uid); err != nil {
+		fd.Close()
+		return nil, err
+	}
+	c, err := newConn(fd)
+	if err == nil {
+		err = c.Send(l.greeting)
+	}
+	if err != nil {
+		c.Close()
+		return nil, ErrStranger // it has gone by itself
+	}
+	return c, nil
+}
+
+// Close ends it: nobody is let in any more, and who waits is sent away.
+func (l *Listener) Close() error { return l.file.Close() }
+
+// Dial connects to the process of the user uid that is found under a name, and
+// is a program of the name called. An error says that there is none, or none
+// that answers soon.
+func Dial(name, called string, uid int) (c *Conn, pid int, err error) {
+	fd, err := abstract()
+	if err != nil {
+		return nil, 0, err
+	}
+	err = syscall.Connect(int(fd), &syscall.SockaddrUnix{Name: "@" + name})
+	if err == nil {
+		pid, err = peer(fd, uid)
+	}
+	if err != nil {
+		fd.Close()
+		return nil, 0, err
+	}
+	if c, err = newConn(fd); err == nil {
+		err = c.greeted(called)
+	}
+	if err != nil {
+		c.Close()
+		return nil, 0, err
+	}
+	return c, pid, nil
+}
+
+// peer returns the process on the other side, which must be one of the user
+// uid: the effective one that it had when it listened or came.
+func peer(fd fdio.FD, uid int) (pid int, err error) {
+	ucred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return 0, err
+	}
+	if ucred.Uid != uint32(uid) {
+		return 0, ErrStranger
+	}
+	return int(ucred.Pid), nil
+}
+
+// greeted waits for the name of the other side.
+func (c *Conn) greeted(called string) error {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	data, files, err := c.Receive(make([]byte, maxNews))
+	if _, err := greeted(called, data, files, err); err != nil {
+		return err
+	}
+	return c.SetReadDeadline(time.Time{})
+}
+
+// Refuse has the other side's next Send fail. What it has sent before can still
+// be received, and then io.EOF.
+func (c *Conn) Refuse() {
+	_ = c.raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RD) })
+}
+
+// ReceiveWhole is Receive into as many bytes as the datagram needs: who waits
+// for long holds no memory.
+func (c *Conn) ReceiveWhole() (data []byte, files []fdio.FD, err error) {
+	err = perform(c.raw.Read, func(fd int) error {
+		n, _, err := syscall.Recvfrom(fd, nil, syscall.MSG_PEEK|syscall.MSG_TRUNC)
+		if err != nil {
+			return err
+		}
+		if n > MaxDatagram {
+			return syscall.EMSGSIZE
+		}
+		data, files, err = receive(fd, make([]byte, n))
+		return err
+	})
+	return data, files, err
+}
+

@@ -1,0 +1,274 @@
+package enqueue
+
+import (
+	"io"
+	"math"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/reqmail/reqmail/compat/child"
+	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/limits"
+	"github.com/reqmail/reqmail/compat/resident"
+	"github.com/reqmail/reqmail/compat/status"
+	"github.com/reqmail/reqmail/compat/submit"
+	"github.com/reqmail/reqmail/control"
+	"github.com/reqmail/reqmail/queue"
+)
+
+// Where messages follow each other, a qmail-queue leaves another one behind,
+// which all clients of ours that the same user runs find by its name (package
+// submit): their messages need no process of their own, and become durable
+// together. It belongs to no client, ends when nobody has come for a while, and
+// a message that it had not answered for when it is killed was not accepted.
+
+// variable tells a qmail-queue that it is to be shared.
+const variable = "REQMAIL_SHARED"
+
+const (
+	busy      = time.Second     // messages that follow each other so closely leave one behind
+	idleShare = 2 * time.Second // how long one waits for its next message
+	mostShare = time.Minute     // how long it takes new messages
+	lastShare = 5 * time.Second // how long messages may take when it is told to end
+	mostConns = 256             // clients at a time; others start their own
+	leastOpen = 1024            // limit on open files that they need
+	threads   = 4               // some wait for the disk
+
+	firstOther = 3 // descriptor that is not standard input, output or error
+)
+
+// Wanted reports whether the process's client would rather share a qmail-queue,
+// and another message has come just before: it looks at when files came and went
+// in queue/pid. The working directory is queue.
+func Wanted(now time.Time) bool {
+	_, wanted := os.LookupEnv(submit.Wanted)
+	if !wanted {
+		return false
+	}
+	var st syscall.Stat_t
+	if syscall.Stat("pid", &st) != nil {
+		return false
+	}
+	age := now.Sub(time.Unix(st.Mtim.Unix()))
+	return age >= 0 && age < busy
+}
+
+// Leave leaves a qmail-queue behind that is shared, if there is none yet. Where
+// that cannot be done, messages are queued as ever.
+func Leave(home string) {
+	name, ok := sharedName()
+	if !ok || !mayShare(home) {
+		return
+	}
+	if l, err := resident.Listen(name, submit.Program); err != nil {
+		return // there is one
+	} else {
+		l.Close()
+	}
+	null, err := fdio.Open("/dev/null", syscall.O_RDWR, 0)
+	if err != nil {
+		return
+	}
+	defer null.Close()
+	// Whoever reads from the other end of what we were given waits for its end.
+	if unix.CloseRange(firstOther, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) != nil {
+		return
+	}
+	cmd := child.Command{
+		Path:  home + "/bin/qmail-queue",
+		Args:  []string{"qmail-queue"},
+		Env:   append(os.Environ(), variable+"=1"),
+		Files: []fdio.FD{null, null, null},
+	}
+	_, _ = cmd.Start() // nobody waits for it
+}
+
+// IsShared reports whether the process is one that was left behind.
+func IsShared() bool {
+	_, ok := os.LookupEnv(variable)
+	return ok
+}
+
+// sharedName is the name that this program is found under, for the queue that is
+// the working directory.
+func sharedName() (string, bool) {
+	executable, err := resident.Identify("/proc/self/exe")
+	if err != nil {
+		return "", false
+	}
+	here, err := resident.Identify(".")
+	if err != nil {
+		return "", false
+	}
+	name, err := submit.SharedName(executable, here, os.Getuid())
+	return name, err == nil
+}
+
+// mayShare reports whether what a user is bound to binds all that a shared
+// process would do for him as well: limits, priority, and the control file.
+func mayShare(home string) bool {
+	var files unix.Rlimit
+	if !resident.MayStay() || !resident.Unlimited(unix.RLIMIT_FSIZE) ||
+		unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil || files.Max < leastOpen {
+		return false
+	}
+	const normal = 20 // getpriority(2): what nice 0 is to the kernel
+	if nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || nice != normal {
+		return false
+	}
+	d, err := control.Open(home + "/control")
+	if err != nil {
+		return false
+	}
+	n, err := d.Int(control.ResidentChildren)
+	return err == nil && n != 0
+}
+
+// Share queues messages for all who come. Before each message renew is called.
+// The exit code tells whoever may have set the variable himself, and waits for
+// it, that his message was not queued.
+func Share(home string, who Invoker, renew func()) int {
+	name, ok := sharedName()
+	if !ok || !mayShare(home) {
+		return status.InternalBug
+	}
+	l, err := resident.Listen(name, submit.Program)
+	if err != nil {
+		return status.InternalBug // another one was faster
+	}
+	_, _ = syscall.Setsid() // what ends the client's session is not meant for it
+	limits.Widen(threads)
+	s := &shared{who: who, renew: renew, commits: queue.NewCommits(), conns: map[*resident.Conn]bool{}, latest: time.Now()}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM)
+	go s.accept(l)
+	if s.await(ended) {
+		time.AfterFunc(lastShare, func() { os.Exit(status.InternalBug) })
+	}
+	s.stop(l)
+	return status.InternalBug
+}
+
+// shared is a qmail-queue that is shared.
+type shared struct {
+	who     Invoker
+	renew   func()
+	commits *queue.Commits
+	running sync.WaitGroup // a goroutine for each client
+
+	mu     sync.Mutex
+	conns  map[*resident.Conn]bool // clients
+	jobs   int                     // messages being queued
+	latest time.Time               // when the last one was done
+	ending bool
+}
+
+// await returns when no message has come for a while, when it is time for
+// another process, or when a signal says so, which it reports.
+func (s *shared) await(ended <-chan os.Signal) (signaled bool) {
+	last := time.After(mostShare)
+	wait := idleShare
+	for {
+		select {
+		case <-ended:
+			return true
+		case <-last:
+			return false
+		case <-time.After(wait):
+		}
+		s.mu.Lock()
+		jobs, rest := s.jobs, time.Since(s.latest)
+		s.mu.Unlock()
+		if wait = idleShare - rest; jobs > 0 {
+			wait = idleShare
+		} else if wait <= 0 {
+			return false
+		}
+	}
+}
+
+// accept lets clients in until the listener is closed.
+func (s *shared) accept(l *resident.Listener) {
+	for {
+		c, err := l.Accept(s.who.UID)
+		if err == resident.ErrStranger {
+			continue
+		}
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		if s.ending || len(s.conns) >= mostConns {
+			s.mu.Unlock()
+			c.Close()
+			continue
+		}
+		s.conns[c] = true
+		s.running.Add(1)
+		s.mu.Unlock()
+		go s.serve(c)
+	}
+}
+
+// serve queues the messages of one client.
+func (s *shared) serve(c *resident.Conn) {
+	defer s.running.Done()
+	defer s.forget(c)
+	for {
+		job, files, err := c.ReceiveWhole()
+		if err != nil {
+			return
+		}
+		s.count(1)
+		s.renew()
+		code := serve(job, files, s.run)
+		resident.Close(files)
+		s.count(-1)
+		if c.Send([]byte{byte(code)}) != nil {
+			return
+		}
+	}
+}
+
+func (s *shared) forget(c *resident.Conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	c.Close()
+}
+
+func (s *shared) count(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.jobs += n
+	s.latest = time.Now()
+}
+
+// run is Run, with others.
+func (s *shared) run(text, envelope io.Reader) int {
+	now := time.Now()
+	d, err := s.commits.NewDraft(s.who.PID, now)
+	if err != nil {
+		return code(err)
+	}
+	return finish(d, text, envelope, s.who, now)
+}
+
+// stop sends away who comes, and returns when the messages that are there are
+// done: a client whose message did not get in sees that, and starts its own
+// qmail-queue.
+func (s *shared) stop(l *resident.Listener) {
+	l.Close()
+	s.mu.Lock()
+	s.ending = true
+	for c := range s.conns {
+		c.Refuse()
+	}
+	s.mu.Unlock()
+	s.running.Wait()
+}
