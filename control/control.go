@@ -227,6 +227,14 @@ func (d *Dir) Int(name Name) (int, error) {
 	return n, nil
 }
 
+// Residents reports whether residentchildren of the qmail home lets programs
+// stay for more jobs. A file that cannot be read lets none.
+func Residents(home string) bool {
+	d := &Dir{path: home + "/control"}
+	n, err := d.Int(ResidentChildren)
+	return err == nil && n != 0
+}
+
 // Number reads the digits at the start of s, as a C int keeps them.
 func Number(s string) (int, bool) {
 	digits := 0

@@ -60,13 +60,16 @@ func run() int {
 	now := time.Now()
 	follows := enqueue.Wanted(now)
 	code := enqueue.Run(fdio.FD(0), fdio.FD(1), who, now)
-	if follows {
-		enqueue.Leave(home.Dir())
+	leave := func() {
+		if follows {
+			enqueue.Leave(home.Dir())
+		}
 	}
 	if post == nil {
+		leave()
 		return code
 	}
-	return enqueue.Stay(post, code, who, setAlarm)
+	return enqueue.Stay(post, code, who, setAlarm, leave)
 }
 
 // setAlarm has the kernel send SIGALRM when the time for a message is over.

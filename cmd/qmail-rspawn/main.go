@@ -19,6 +19,7 @@ import (
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/ids"
 	"github.com/reqmail/reqmail/compat/program"
+	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/qmail/rspawn"
 	"github.com/reqmail/reqmail/qmail/spawn"
 	"github.com/reqmail/reqmail/queue/tcpto"
@@ -44,7 +45,7 @@ func run() int {
 	if !ok {
 		remote = "qmail-remote"
 	}
-	worker := &rspawn.Remote{Program: remote, Reaper: child.NewReaper(), Residents: spawn.Residents(home.Dir())}
+	worker := &rspawn.Remote{Program: remote, Reaper: child.NewReaper(), Residents: control.Residents(home.Dir())}
 	s := spawn.Server{
 		Slots:      slots,
 		QueueOwner: owner,

@@ -16,9 +16,8 @@ import (
 // Anybody may take such a name, and anybody may come: each side must look at
 // whom the kernel says the other one is.
 type Listener struct {
-	file     *os.File
-	raw      syscall.RawConn
-	greeting []byte
+	file *os.File
+	raw  syscall.RawConn
 }
 
 // ErrStranger says that the other side is not who it should be, or has gone.
@@ -30,8 +29,8 @@ const backlog = 128
 // patience is how long a listener may take to say its name.
 const patience = time.Second
 
-// Listen has the process found under a name, as a program of the name called.
-func Listen(name, called string) (*Listener, error) {
+// Listen has the process found under a name.
+func Listen(name string) (*Listener, error) {
 	fd, err := abstract()
 	if err != nil {
 		return nil, err
@@ -46,7 +45,7 @@ func Listen(name, called string) (*Listener, error) {
 	}
 	file := fdio.Pollable(fd, "listener")
 	raw, err := file.SyscallConn()
-	return &Listener{file, raw, greeting(called)}, err
+	return &Listener{file, raw}, err
 }
 
 func abstract() (fdio.FD, error) {
@@ -54,8 +53,8 @@ func abstract() (fdio.FD, error) {
 	return fdio.FD(fd), err
 }
 
-// Accept lets the next one in. The error ErrStranger says that it was not one
-// of the user uid, and was sent away.
+// Accept lets the next one in, who waits for Welcome. The error ErrStranger says
+// that it was not one of the user uid, and was sent away.
 func (l *Listener) Accept(uid int) (*Conn, error) {
 	fd := fdio.FD(-1)
 	if err := perform(l.raw.Read, func(from int) error {
@@ -67,18 +66,19 @@ func (l *Listener) Accept(uid int) (*Conn, error) {
 	}
 	if _, err := peer(fd, uid); err != nil {
 		fd.Close()
-		return nil, err
+		return nil, ErrStranger
 	}
 	c, err := newConn(fd)
-	if err == nil {
-		err = c.Send(l.greeting)
-	}
 	if err != nil {
 		c.Close()
-		return nil, ErrStranger // it has gone by itself
+		return nil, err
 	}
 	return c, nil
 }
+
+// Welcome tells who was let in that it may send: by the name that the program
+// is called.
+func (c *Conn) Welcome(called string) error { return c.Send(greeting(called)) }
 
 // Close ends it: nobody is let in any more, and who waits is sent away.
 func (l *Listener) Close() error { return l.file.Close() }
@@ -156,4 +156,3 @@ func (c *Conn) ReceiveWhole() (data []byte, files []fdio.FD, err error) {
 	})
 	return data, files, err
 }
-

@@ -15,7 +15,7 @@ import (
 func found(t *testing.T) (name string, l *Listener) {
 	t.Helper()
 	name = "reqmail/test/" + strconv.Itoa(os.Getpid()) + "/" + t.Name()
-	l, err := Listen(name, "test")
+	l, err := Listen(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func found(t *testing.T) (name string, l *Listener) {
 // datagrams as he likes; one listener has a name.
 func TestFoundByName(t *testing.T) {
 	name, l := found(t)
-	if other, err := Listen(name, "test"); err == nil {
+	if other, err := Listen(name); err == nil {
 		other.Close()
 		t.Error("two listen under one name")
 	}
@@ -39,6 +39,7 @@ func TestFoundByName(t *testing.T) {
 			}
 			go func() {
 				defer c.Close()
+				_ = c.Welcome("test")
 				for {
 					data, files, err := c.ReceiveWhole()
 					if err != nil {
@@ -91,6 +92,7 @@ func TestStrangers(t *testing.T) {
 	accept := func(uid int) {
 		c, err := l.Accept(uid)
 		if err == nil {
+			_ = c.Welcome("test")
 			c.Close()
 		}
 		accepted <- err
@@ -126,6 +128,7 @@ func TestRefuse(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+		_ = c.Welcome("test")
 		inside <- c
 	}()
 	c, _, err := Dial(name, "test", os.Geteuid())

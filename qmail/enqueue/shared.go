@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -59,13 +60,14 @@ func Wanted(now time.Time) bool {
 }
 
 // Leave leaves a qmail-queue behind that is shared, if there is none yet. Where
-// that cannot be done, messages are queued as ever.
+// that cannot be done, messages are queued as ever. The process keeps its own
+// descriptors and what it was given, but must not run anything else after it.
 func Leave(home string) {
 	name, ok := sharedName()
-	if !ok || !mayShare(home) {
+	if !ok || !resolved(home) || !mayShare(home) {
 		return
 	}
-	if l, err := resident.Listen(name, submit.Program); err != nil {
+	if l, err := resident.Listen(name); err != nil {
 		return // there is one
 	} else {
 		l.Close()
@@ -80,12 +82,14 @@ func Leave(home string) {
 		return
 	}
 	cmd := child.Command{
-		Path:  home + "/bin/qmail-queue",
+		Path:  self, // by no name that something else may get meanwhile
 		Args:  []string{"qmail-queue"},
 		Env:   append(os.Environ(), variable+"=1"),
 		Files: []fdio.FD{null, null, null},
 	}
-	_, _ = cmd.Start() // nobody waits for it
+	if pid, err := cmd.Start(); err == nil {
+		go func() { _, _ = child.Wait(pid) }() // where this process ends before it, init does
+	}
 }
 
 // IsShared reports whether the process is one that was left behind.
@@ -97,7 +101,7 @@ func IsShared() bool {
 // sharedName is the name that this program is found under, for the queue that is
 // the working directory.
 func sharedName() (string, bool) {
-	executable, err := resident.Identify("/proc/self/exe")
+	executable, err := resident.Identify(self)
 	if err != nil {
 		return "", false
 	}
@@ -107,6 +111,20 @@ func sharedName() (string, bool) {
 	}
 	name, err := submit.SharedName(executable, here, os.Getuid())
 	return name, err == nil
+}
+
+// self is the program that runs.
+const self = "/proc/self/exe"
+
+// resolved reports whether this program is what clients run, and not behind a
+// wrapper.
+func resolved(home string) bool {
+	mine, err := resident.Identify(self)
+	if err != nil {
+		return false
+	}
+	theirs, err := resident.Identify(home + "/bin/qmail-queue")
+	return err == nil && theirs == mine
 }
 
 // mayShare reports whether what a user is bound to binds all that a shared
@@ -121,12 +139,7 @@ func mayShare(home string) bool {
 	if nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || nice != normal {
 		return false
 	}
-	d, err := control.Open(home + "/control")
-	if err != nil {
-		return false
-	}
-	n, err := d.Int(control.ResidentChildren)
-	return err == nil && n != 0
+	return control.Residents(home)
 }
 
 // Share queues messages for all who come. Before each message renew is called.
@@ -137,16 +150,17 @@ func Share(home string, who Invoker, renew func()) int {
 	if !ok || !mayShare(home) {
 		return status.InternalBug
 	}
-	l, err := resident.Listen(name, submit.Program)
+	l, err := resident.Listen(name)
 	if err != nil {
 		return status.InternalBug // another one was faster
 	}
+	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&[]byte(submit.Program + "\x00")[0])), 0, 0, 0)
 	_, _ = syscall.Setsid() // what ends the client's session is not meant for it
 	limits.Widen(threads)
 	s := &shared{who: who, renew: renew, commits: queue.NewCommits(), conns: map[*resident.Conn]bool{}, latest: time.Now()}
 	ended := make(chan os.Signal, 1)
 	signal.Notify(ended, syscall.SIGTERM)
-	go s.accept(l)
+	go s.accept(l, home)
 	if s.await(ended) {
 		time.AfterFunc(lastShare, func() { os.Exit(status.InternalBug) })
 	}
@@ -193,7 +207,7 @@ func (s *shared) await(ended <-chan os.Signal) (signaled bool) {
 }
 
 // accept lets clients in until the listener is closed.
-func (s *shared) accept(l *resident.Listener) {
+func (s *shared) accept(l *resident.Listener, home string) {
 	for {
 		c, err := l.Accept(s.who.UID)
 		if err == resident.ErrStranger {
@@ -202,17 +216,23 @@ func (s *shared) accept(l *resident.Listener) {
 		if err != nil {
 			return
 		}
-		s.mu.Lock()
-		if s.ending || len(s.conns) >= mostConns {
-			s.mu.Unlock()
+		if !control.Residents(home) || !s.admit(c) {
 			c.Close()
-			continue
 		}
-		s.conns[c] = true
-		s.running.Add(1)
-		s.mu.Unlock()
-		go s.serve(c)
 	}
+}
+
+// admit begins to serve a client, false if it has to go elsewhere.
+func (s *shared) admit(c *resident.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending || len(s.conns) >= mostConns || c.Welcome(submit.Program) != nil {
+		return false
+	}
+	s.conns[c] = true
+	s.running.Add(1)
+	go s.serve(c)
+	return true
 }
 
 // serve queues the messages of one client.

@@ -15,8 +15,9 @@ import (
 // Stay serves more messages of the client that the process was started by,
 // one at a time and under the same uid, until the client lets it go. first is
 // what became of the first message; the result is what became of the last.
-// Before each message renew is called.
-func Stay(post *resident.Post, first int, who Invoker, renew func()) int {
+// Before each message renew is called; leave, once, when nobody waits any more
+// for the end of what came with the first.
+func Stay(post *resident.Post, first int, who Invoker, renew, leave func()) int {
 	if post.Stay(submit.Program, []byte{byte(first)}) != nil {
 		return first
 	}
@@ -24,6 +25,7 @@ func Stay(post *resident.Post, first int, who Invoker, renew func()) int {
 		return first
 	}
 	letGo()
+	leave()
 	code := first
 	buf := make([]byte, resident.MaxDatagram)
 	for {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/reqmail/reqmail/compat/child"
 	"github.com/reqmail/reqmail/compat/resident"
-	"github.com/reqmail/reqmail/qmail/spawn"
+	"github.com/reqmail/reqmail/control"
 )
 
 // How many children wait for another delivery, and how long.
@@ -20,6 +20,6 @@ func NewRunner(home string) *resident.Runner {
 	return &resident.Runner{
 		Pool:   resident.Pool{Most: mostIdle, Idle: idleTime},
 		Reaper: child.NewReaper(),
-		Plain:  !spawn.Residents(home),
+		Plain:  !control.Residents(home),
 	}
 }

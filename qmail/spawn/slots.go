@@ -42,14 +42,3 @@ func slots(wanted int, files uint64) int {
 	}
 	return min(wanted, room)
 }
-
-// Residents reports whether control/residentchildren of the qmail home lets
-// programs stay for more deliveries. A file that cannot be read lets none.
-func Residents(home string) bool {
-	d, err := control.Open(home + "/control")
-	if err != nil {
-		return false
-	}
-	n, err := d.Int(control.ResidentChildren)
-	return err == nil && n != 0
-}
