@@ -258,3 +258,31 @@ func TestDueQueueSelection(t *testing.T) {
 		t.Errorf("order %v", order)
 	}
 }
+
+// A file system gives a message's number out again at once; number and birth
+// name one message all the same.
+func TestNumberUsedAgain(t *testing.T) {
+	p := newPeers(t, 2, func() {})
+	seen := map[steer.Name]bool{}
+	for range 4 {
+		p.arrives(7, "a@me.example")
+		p.turns()
+		name := p.name(7)
+		if seen[name] {
+			t.Errorf("two messages are %v", name)
+		}
+		seen[name] = true
+		if st, err := os.Stat("info/7/7"); err != nil || st.ModTime().Unix() != name.Birth {
+			t.Errorf("born %v, want %d; %v", st.ModTime().Unix(), name.Birth, err)
+		}
+		p.answer(queue.Local, string([]byte{byte(p.command(queue.Local).Slot)})+"Kdone\n\x00")
+		p.turns()
+		if p.steer.index.Get(7) != nil {
+			t.Fatal("the message has not ended")
+		}
+	}
+	p.steer.births.note(8, p.clock+10, p.clock+10)
+	if n := len(p.steer.births.last); n != 1 {
+		t.Errorf("%d births are remembered, of which 1 is new", n)
+	}
+}

@@ -1,6 +1,7 @@
 package send
 
 import (
+	"maps"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/maillog"
@@ -21,6 +22,7 @@ type steering struct {
 	orders  *orders.Journal
 	reasons *reasons.Log     // nil where it cannot be written
 	active  map[queue.ID]int // jobs of a message
+	births  births
 	doomed  dueQueue         // messages to be removed
 	socket  *steer.Listener  // nil where there is none
 	looks   chan struct{}    // one for each look at the whole queue that goes on
@@ -107,8 +109,50 @@ func (st *steering) ended(id queue.ID, now int64) {
 		return
 	}
 	st.meter.Ended(now)
+	if r := st.index.Get(id); r != nil {
+		st.births.note(id, int64(r.Birth), now)
+	}
 	st.index.Remove(id)
 	st.orders.Drop(id)
+}
+
+// leastBirth is the earliest birth by which a message that gets a number can be
+// told from the one that had it before, in Unix seconds: a file system gives a
+// number out again at once.
+func (st *steering) leastBirth(id queue.ID) int64 {
+	if st == nil {
+		return 0
+	}
+	return st.births.after(id)
+}
+
+// births are those of messages that have ended lately, or were dated later than
+// now, in Unix seconds.
+type births struct {
+	last   map[queue.ID]int64
+	purged int64 // Unix seconds
+}
+
+func (b *births) note(id queue.ID, birth, now int64) {
+	if now != b.purged {
+		maps.DeleteFunc(b.last, func(_ queue.ID, birth int64) bool { return birth < now-1 })
+		b.purged = now
+	}
+	if birth >= now-1 {
+		if b.last == nil {
+			b.last = map[queue.ID]int64{}
+		}
+		b.last[id] = birth
+	}
+}
+
+// after returns the second after the last birth of a message of that number, 0
+// if that is long past.
+func (b *births) after(id queue.ID) int64 {
+	if birth, ok := b.last[id]; ok {
+		return birth + 1
+	}
+	return 0
 }
 
 // started notes a delivery of a job.
