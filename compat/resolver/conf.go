@@ -20,11 +20,14 @@ const (
 	port            = 53
 )
 
+// Path is the file that says who is asked.
+const Path = "/etc/resolv.conf"
+
 // System returns a resolver set up as /etc/resolv.conf and the options in the
 // environment variable RES_OPTIONS say; the host itself is the name server
 // where the file names none.
 func System() *Resolver {
-	data, err := fdio.ReadFile("/etc/resolv.conf")
+	data, err := fdio.ReadFile(Path)
 	if err != nil {
 		data = nil
 	}

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/reqmail/reqmail/compat/resolver"
 	"github.com/reqmail/reqmail/compat/socket"
 	"github.com/reqmail/reqmail/control"
 )
@@ -14,14 +15,14 @@ import (
 type configCache struct {
 	path string
 
-	mu     sync.Mutex
-	config *Config // nil: none that can be used again
-	names  []control.Name
-	files  []fileState
+	mu      sync.Mutex
+	config  *Config // nil: none that can be used again
+	watched []fileState
 }
 
 // fileState tells a file from another one, or from an earlier state of it.
 type fileState struct {
+	path          string
 	device, inode uint64
 	size          int64
 	changed       syscall.Timespec // its status, with its content
@@ -47,35 +48,45 @@ func (c *configCache) get() (*Config, error) {
 	}
 	// Its states are taken afterwards: what changes in between is younger
 	// than settled.
-	c.config, c.names = config, names
-	if !c.note() {
+	c.config = config
+	if !c.note(names) {
 		c.config = nil
 	}
 	return config, nil
 }
 
-// note notes the files' states, and reports whether all have been so for long
-// enough.
-func (c *configCache) note() bool {
-	c.files = c.files[:0]
-	now := time.Now()
-	long := true
-	for _, name := range append(c.names, "") {
-		f, ok := stateOf(c.path + "/" + string(name))
-		age := now.Sub(time.Unix(f.changed.Unix()))
-		long = long && ok && (f.missing || age > settled || age < 0)
-		c.files = append(c.files, f)
+// note notes the states of the directory and of the files in it, and reports
+// whether all have been so for long enough. A name that is not there is the
+// directory's business.
+func (c *configCache) note(names []control.Name) bool {
+	c.watched = c.watched[:0]
+	for _, name := range append([]control.Name{""}, names...) {
+		path := c.path + "/" + string(name)
+		f, ok := stateOf(path)
+		if !ok || !f.settled() {
+			return false
+		}
+		if !f.missing || isLink(path) {
+			c.watched = append(c.watched, f)
+		}
 	}
-	return long
+	return true
 }
 
 func (c *configCache) unchanged() bool {
-	for i, name := range append(c.names, "") {
-		if f, ok := stateOf(c.path + "/" + string(name)); !ok || f != c.files[i] {
+	for _, f := range c.watched {
+		if !f.still() {
 			return false
 		}
 	}
 	return true
+}
+
+// isLink reports whether a name is that of a symbolic link, perhaps to a file
+// that is still to come, or may be.
+func isLink(path string) bool {
+	var st syscall.Stat_t
+	return syscall.Lstat(path, &st) != syscall.ENOENT
 }
 
 // stateOf returns the state of a file; ok is false where that is unknown.
@@ -83,11 +94,45 @@ func stateOf(path string) (f fileState, ok bool) {
 	var st syscall.Stat_t
 	switch err := syscall.Stat(path, &st); err {
 	case nil:
-		return fileState{uint64(st.Dev), st.Ino, st.Size, st.Ctim, false}, true
+		return fileState{path, uint64(st.Dev), st.Ino, st.Size, st.Ctim, false}, true
 	case syscall.ENOENT:
-		return fileState{missing: true}, true
+		return fileState{path: path, missing: true}, true
 	}
 	return f, false
+}
+
+// still reports whether a file is as it was.
+func (f fileState) still() bool {
+	now, ok := stateOf(f.path)
+	return ok && now == f
+}
+
+// settled reports whether a file has been as it is for so long that its next
+// change will show.
+func (f fileState) settled() bool {
+	age := time.Since(time.Unix(f.changed.Unix()))
+	return f.missing || age > settled || age < 0
+}
+
+// resolverCache reads resolv.conf(5) when it has changed.
+type resolverCache struct {
+	mu    sync.Mutex
+	of    fileState
+	known *resolver.Resolver // nil: none that can be used again
+}
+
+func (c *resolverCache) get() *resolver.Resolver {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known != nil && c.of.still() {
+		return c.known
+	}
+	of, ok := stateOf(resolver.Path)
+	r := resolver.System()
+	if c.known = nil; ok && of.settled() && of.still() {
+		c.known, c.of = r, of
+	}
+	return r
 }
 
 // hostCache asks for this host's addresses once a second at most.

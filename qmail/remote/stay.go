@@ -11,7 +11,6 @@ import (
 	"github.com/reqmail/reqmail/compat/ext"
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/resident"
-	"github.com/reqmail/reqmail/compat/resolver"
 	"github.com/reqmail/reqmail/compat/wire"
 )
 
@@ -33,6 +32,7 @@ type depot struct {
 	firstOut  io.Writer // of the first job
 
 	config configCache
+	dns    resolverCache
 	host   hostCache
 	idle   idle
 	dead   sync.Mutex // one thread at a time waits for the table of dead hosts
@@ -190,7 +190,7 @@ func (p *depot) plan(j *job) (x *exchange, config *Config, targets []target, res
 	}
 	x.Delivery = &Delivery{
 		Host: j.Host, Sender: j.Sender, Message: j.message, Config: *config, Home: p.home,
-		Resolver: resolver.System(), Libraries: p.libraries, dead: &p.dead,
+		Resolver: p.dns.get(), Libraries: p.libraries, dead: &p.dead,
 	}
 	if x.lacksLibraries() {
 		return x, config, nil, resDeclined

@@ -23,9 +23,9 @@ type steering struct {
 	reasons *reasons.Log     // nil where it cannot be written
 	active  map[queue.ID]int // jobs of a message
 	births  births
-	doomed  dueQueue         // messages to be removed
-	socket  *steer.Listener  // nil where there is none
-	looks   chan struct{}    // one for each look at the whole queue that goes on
+	doomed  dueQueue        // messages to be removed
+	socket  *steer.Listener // nil where there is none
+	looks   chan struct{}   // one for each look at the whole queue that goes on
 }
 
 // Limits of serving those who ask.

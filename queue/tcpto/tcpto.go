@@ -88,11 +88,13 @@ func (f file) open(queue string) (*table, error) {
 		fd.Close()
 		return nil, &Error{"lock", f.name, err}
 	}
-	t.raw, err = io.ReadAll(io.LimitReader(fd, int64(f.size())))
-	if err != nil {
+	t.raw = make([]byte, f.size())
+	n, err := io.ReadFull(fd, t.raw)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		fd.Close()
 		return nil, &Error{"read", f.name, err}
 	}
+	t.raw = t.raw[:n]
 	t.raw = t.raw[:len(t.raw)/f.recordSize()*f.recordSize()]
 	return t, nil
 }
