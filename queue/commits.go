@@ -139,8 +139,12 @@ func (c *Commits) end()   { c.writers.Add(-1) }
 // crowded reports whether many messages are being written.
 func (c *Commits) crowded() bool { return c.writers.Load() >= crowd }
 
+// Whole reports whether the file system can be synced as a whole, as far as is
+// known.
+func (c *Commits) Whole() bool { return c.sync != nil && c.usable() }
+
 // serves reports whether a sync of the file system is worth it now.
-func (c *Commits) serves() bool { return c.sync != nil && c.crowded() && c.usable() }
+func (c *Commits) serves() bool { return c.crowded() && c.Whole() }
 
 func (c *Commits) usable() bool {
 	c.mu.Lock()

@@ -10,13 +10,28 @@ import (
 	"github.com/reqmail/reqmail/queue"
 )
 
-// maxPreparing is how many messages are preprocessed at a time: so many a file
-// system makes durable together. Each may take a thread.
-const maxPreparing = 32
+// maxPreparing is how many messages are preprocessed at a time where one sync of
+// the file system makes all of them durable: the more, the fewer syncs there are.
+// Elsewhere, and where few files may be open, it is fewPreparing, each of which
+// may take a thread.
+const (
+	maxPreparing = 128
+	fewPreparing = 32
+
+	filesPrepared = 6 // open at a time for each
+)
 
 // maxTaken is how many entries of todo may be under way from when they are
 // begun until qmail-clean has removed them.
 const maxTaken = 4 * maxPreparing
+
+// preparing is how many messages may be preprocessed at a time now.
+func (t *intake) preparing() int {
+	if t.many && t.commits.Whole() {
+		return maxPreparing
+	}
+	return fewPreparing
+}
 
 // intake is the way of messages from todo into the schedule.
 type intake struct {
@@ -25,19 +40,23 @@ type intake struct {
 	taken   map[queue.ID]bool // begun, and not yet out of todo
 	passed  map[queue.ID]bool // taken when the look began: it may meet them, but they are no news
 	running int               // being preprocessed
+	many    bool              // files may be open
 	commits *queue.Commits    // makes many durable at once
 	results chan prepared
 }
 
 func newIntake(now int64) intake {
+	var files syscall.Rlimit
+	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
 	return intake{
 		next: now, taken: map[queue.ID]bool{}, results: make(chan prepared, maxPreparing), commits: queue.NewCommits(),
+		many: err == nil && files.Cur >= 2*filesPrepared*maxPreparing,
 	}
 }
 
 // ready reports whether the next entry of todo can be taken.
 func (t *intake) ready() bool {
-	return t.scan != nil && t.running < maxPreparing && len(t.taken) < maxTaken
+	return t.scan != nil && t.running < t.preparing() && len(t.taken) < maxTaken
 }
 
 // rearmTrigger opens the trigger anew, which forgets that it was pulled.
