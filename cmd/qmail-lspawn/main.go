@@ -39,7 +39,7 @@ func run() int {
 	if len(os.Args) < 2 {
 		return usage
 	}
-	worker := &lspawn.Local{Home: home.Dir(), DefaultDelivery: os.Args[1], Null: child.Closed}
+	worker := &lspawn.Local{Home: home.Dir(), DefaultDelivery: os.Args[1], UID: uint32(os.Geteuid()), Null: child.Closed}
 	s := spawn.Server{Slots: slots, MaxOutput: lspawn.MaxOutput, TooMuch: lspawn.TooMuch, Worker: worker}
 	if err := accounts(worker, &s); err != nil {
 		_, _ = fdio.FD(2).WriteString(err.Error() + "\n")

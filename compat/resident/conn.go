@@ -5,6 +5,7 @@ import (
 	"os"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/reqmail/reqmail/compat/fdio"
 )
@@ -35,6 +36,11 @@ func (c *Conn) Send(data []byte, files ...fdio.FD) error {
 	if len(data) > MaxDatagram || len(files) > MaxFiles {
 		return syscall.EMSGSIZE
 	}
+	return perform(c.raw.Write, func(fd int) error { return send(fd, data, files) })
+}
+
+// send sends a datagram.
+func send(fd int, data []byte, files []fdio.FD) error {
 	var rights []byte
 	if len(files) > 0 {
 		numbers := make([]int, len(files))
@@ -43,10 +49,55 @@ func (c *Conn) Send(data []byte, files ...fdio.FD) error {
 		}
 		rights = syscall.UnixRights(numbers...)
 	}
-	return perform(c.raw.Write, func(fd int) error {
-		_, err := syscall.SendmsgN(fd, data, rights, nil, syscall.MSG_NOSIGNAL)
-		return err
+	m := header(data, rights)
+	_, err := fdio.Call(syscall.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), syscall.MSG_NOSIGNAL)
+	return err
+}
+
+// header describes a datagram and what comes with it, or room for them.
+func header(data, rights []byte) (m syscall.Msghdr) {
+	if len(data) > 0 {
+		part := syscall.Iovec{Base: &data[0]}
+		part.SetLen(len(data))
+		m.Iov, m.Iovlen = &part, 1
+	}
+	if len(rights) > 0 {
+		m.Control = &rights[0]
+		m.SetControllen(len(rights))
+	}
+	return m
+}
+
+// Ask sends a datagram and receives the next one; sent tells of which of them
+// an error is. It is for who knows that nothing waits to be received: so it need
+// not look before the other side has had time to answer.
+func (c *Conn) Ask(buf, question []byte, with ...fdio.FD) (data []byte, files []fdio.FD, sent bool, err error) {
+	if len(question) > MaxDatagram || len(with) > MaxFiles {
+		return nil, nil, false, syscall.EMSGSIZE
+	}
+	failure := error(nil)
+	err = c.raw.Read(func(fd uintptr) bool {
+		if sent {
+			data, files, failure = receive(int(fd), buf)
+			return failure != syscall.EAGAIN
+		}
+		// The poller's memory of what came before is gone when this is
+		// called: an answer to what is sent here is not missed.
+		failure = send(int(fd), question, with)
+		sent = failure == nil
+		return !sent
 	})
+	if failure == syscall.EAGAIN && !sent {
+		if err = c.Send(question, with...); err != nil {
+			return nil, nil, false, err
+		}
+		data, files, err = c.Receive(buf)
+		return data, files, true, err
+	}
+	if err == nil {
+		err = failure
+	}
+	return data, files, sent, err
 }
 
 // Receive takes in a datagram into buf, and the descriptors that came with it,
@@ -64,16 +115,17 @@ func (c *Conn) Receive(buf []byte) (data []byte, files []fdio.FD, err error) {
 // receive takes in a datagram that is there.
 func receive(fd int, buf []byte) (data []byte, files []fdio.FD, err error) {
 	var room [64]byte // CmsgSpace of MaxFiles descriptors, and more
-	n, rights, flags, _, err := syscall.Recvmsg(fd, buf, room[:], syscall.MSG_CMSG_CLOEXEC)
+	m := header(buf, room[:])
+	n, err := fdio.Call(syscall.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), syscall.MSG_CMSG_CLOEXEC)
 	if err != nil {
 		return nil, nil, err
 	}
-	files = received(room[:rights])
+	files = received(room[:m.Controllen])
 	switch {
-	case flags&syscall.MSG_TRUNC != 0:
+	case m.Flags&syscall.MSG_TRUNC != 0:
 		Close(files)
 		return nil, nil, syscall.EMSGSIZE
-	case flags&syscall.MSG_CTRUNC != 0:
+	case m.Flags&syscall.MSG_CTRUNC != 0:
 		Close(files)
 		return buf[:n], nil, syscall.EMSGSIZE
 	case n == 0:
@@ -91,6 +143,9 @@ func Close(files []fdio.FD) {
 }
 
 func received(rights []byte) (files []fdio.FD) {
+	if len(rights) == 0 {
+		return nil
+	}
 	messages, err := syscall.ParseSocketControlMessage(rights)
 	if err != nil {
 		return nil
@@ -117,11 +172,8 @@ func (c *Conn) Close() error { return c.file.Close() }
 func perform(when func(func(fd uintptr) bool) error, call func(fd int) error) error {
 	var failure error
 	err := when(func(fd uintptr) bool {
-		for {
-			if failure = call(int(fd)); failure != syscall.EINTR {
-				return failure != syscall.EAGAIN
-			}
-		}
+		failure = call(int(fd))
+		return failure != syscall.EAGAIN
 	})
 	if err == nil {
 		err = failure

@@ -113,16 +113,18 @@ func (p *Post) Next(buf []byte) (data []byte, files []fdio.FD, err error) {
 // Detach puts /dev/null in the place of the descriptors 0, 1 and 2 that the
 // first job came with, so that whoever reads from their other ends sees their
 // end.
-func Detach() error {
+func Detach() error { return detach(0, 1, 2) }
+
+func detach(from ...fdio.FD) error {
 	null, err := fdio.Open("/dev/null", syscall.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	for fd := range firstSocket {
-		if int(null) == fd {
+	for _, fd := range from {
+		if null == fd {
 			continue
 		}
-		if err := syscall.Dup3(int(null), fd, 0); err != nil {
+		if err := syscall.Dup3(int(null), int(fd), 0); err != nil {
 			return err
 		}
 	}

@@ -42,6 +42,7 @@ type Delivery struct {
 	Out       io.Writer
 	Names     *Names
 	Tell      func(text string) // what takes long, for who may be watching; nil for nobody
+	Inherit   func() error      // makes descriptors 1 and 2 what programs print to; nil where they are
 	headers   headers
 	newSender string
 	abandoned bool
