@@ -31,13 +31,13 @@ func main() { program.Main("qmail-local", temporary, run) }
 func run() int {
 	syscall.Umask(0o077)
 	program.IgnorePipe()
-	var names local.Names
+	var process local.Process
 	return resident.Serve("qmail-local", os.Args, func(j *resident.Job) (code int, stays bool) {
-		return deliver(j, &names)
+		return deliver(j, &process)
 	})
 }
 
-func deliver(j *resident.Job, names *local.Names) (code int, stays bool) {
+func deliver(j *resident.Job, process *local.Process) (code int, stays bool) {
 	describe := false
 	opts := getopt.New(j.Args, "nN", j.Errors())
 	for letter, more := opts.Next(); more; letter, more = opts.Next() {
@@ -51,7 +51,7 @@ func deliver(j *resident.Job, names *local.Names) (code int, stays bool) {
 		return complain(j)
 	}
 	d.Describe, d.Message, d.Out = describe, j.In, j
-	d.Names, d.Tell, d.Inherit = names, j.Tell, j.Inherit
+	d.Process, d.Tell, d.Inherit = process, j.Tell, j.Inherit
 	code = d.Run(j.Errors())
 	return code, !d.Abandoned()
 }

@@ -125,16 +125,38 @@ func (f FD) ReadAt(p []byte, at int64) (int, error) {
 	return done, nil
 }
 
-// Append writes all of p to a file on a disk.
-func (f FD) Append(p []byte) error {
-	for len(p) > 0 {
-		n, err := Call(syscall.SYS_WRITE, uintptr(f), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-		if err != nil {
-			return err
-		}
-		p = p[n:]
+// Prompt is a descriptor whose reads and writes wait for nothing but the disk,
+// or for somebody without whom nothing goes on: see Call.
+type Prompt FD
+
+var _ io.ReadWriter = Prompt(0)
+
+// Read reads up to len(p) bytes; io.EOF at the end.
+func (f Prompt) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
 	}
-	return nil
+	n, err := Call(syscall.SYS_READ, uintptr(f), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+	switch {
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, io.EOF
+	}
+	return int(n), nil
+}
+
+// Write writes all of p.
+func (f Prompt) Write(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := Call(syscall.SYS_WRITE, uintptr(f), uintptr(unsafe.Pointer(&p[done])), uintptr(len(p)-done))
+		if err != nil {
+			return done, err
+		}
+		done += int(n)
+	}
+	return done, nil
 }
 
 // Sync makes the file's data and length durable (fsync(2)).

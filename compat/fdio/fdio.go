@@ -30,7 +30,7 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(f)
+	return io.ReadAll(Prompt(f)) // non-blocking
 }
 
 // Read reads up to len(p) bytes, again where a signal interrupts; io.EOF at

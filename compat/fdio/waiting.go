@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"syscall"
-	"unsafe"
 )
 
 // Waiting returns a reader of a pipe that waits in the runtime's poller and not
@@ -40,18 +39,11 @@ type waiting struct {
 func (w *waiting) Read(p []byte) (n int, err error) {
 	var failure error
 	err = w.raw.Read(func(fd uintptr) bool {
-		var got uintptr
-		got, failure = Call(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
-		n = int(got)
+		n, failure = Prompt(fd).Read(p)
 		return failure != syscall.EAGAIN
 	})
-	switch {
-	case err != nil:
-		return 0, err
-	case failure != nil:
-		return 0, failure
-	case n == 0:
-		return 0, io.EOF
+	if err == nil {
+		err = failure
 	}
-	return n, nil
+	return n, err
 }

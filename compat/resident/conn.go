@@ -3,9 +3,12 @@ package resident
 import (
 	"io"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/reqmail/reqmail/compat/fdio"
 )
@@ -17,17 +20,37 @@ const (
 	MaxFiles    = 4
 )
 
-// Conn is one side of the socket between a parent and a child. One goroutine
+// Conn is one side of the socket between a parent and a child. Any goroutine
 // may send while another receives.
+//
+// To receive, it waits in the runtime's poller for what is there to be read, and
+// for that alone: the poller would ask to be told as well when the other side has
+// taken something in, and wake the process each time for nothing.
 type Conn struct {
-	file *os.File
-	raw  syscall.RawConn
+	socket *os.File
+	call   syscall.RawConn // of the socket
+	ready  *os.File        // an epoll(7) instance of the socket alone
+	wait   syscall.RawConn // of ready
+	turn   sync.Mutex      // to send
 }
 
 func newConn(fd fdio.FD) (*Conn, error) {
-	file := fdio.Pollable(fd, "resident")
-	raw, err := file.SyscallConn()
-	return &Conn{file, raw}, err
+	_ = syscall.SetNonblock(int(fd), false) // or package os has it in the poller
+	c := &Conn{socket: os.NewFile(uintptr(fd), "resident")}
+	var err error
+	if c.call, err = c.socket.SyscallConn(); err != nil {
+		return c, err
+	}
+	ready, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return c, err
+	}
+	c.ready = fdio.Pollable(fdio.FD(ready), "resident")
+	if err := unix.EpollCtl(ready, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
+		return c, err
+	}
+	c.wait, err = c.ready.SyscallConn()
+	return c, err
 }
 
 // Send sends a datagram, with copies of descriptors. It waits while the other
@@ -36,7 +59,29 @@ func (c *Conn) Send(data []byte, files ...fdio.FD) error {
 	if len(data) > MaxDatagram || len(files) > MaxFiles {
 		return syscall.EMSGSIZE
 	}
-	return perform(c.raw.Write, func(fd int) error { return send(fd, data, files) })
+	c.turn.Lock() // one waits in a thread, the others without
+	defer c.turn.Unlock()
+	return c.perform(func(fd int) error {
+		for {
+			err := send(fd, data, files)
+			if err != syscall.EAGAIN {
+				return err
+			}
+			room := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+			if _, err := unix.Poll(room, -1); err != nil && err != unix.EINTR {
+				return err
+			}
+		}
+	})
+}
+
+// perform makes system calls on the socket, which stays what it is meanwhile.
+func (c *Conn) perform(call func(fd int) error) error {
+	var failure error
+	if err := c.call.Control(func(fd uintptr) { failure = call(int(fd)) }); err != nil {
+		return err
+	}
+	return failure
 }
 
 // send sends a datagram.
@@ -50,7 +95,7 @@ func send(fd int, data []byte, files []fdio.FD) error {
 		rights = syscall.UnixRights(numbers...)
 	}
 	m := header(data, rights)
-	_, err := fdio.Call(syscall.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), syscall.MSG_NOSIGNAL)
+	_, err := fdio.Call(syscall.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT)
 	return err
 }
 
@@ -75,15 +120,20 @@ func (c *Conn) Ask(buf, question []byte, with ...fdio.FD) (data []byte, files []
 	if len(question) > MaxDatagram || len(with) > MaxFiles {
 		return nil, nil, false, syscall.EMSGSIZE
 	}
-	failure := error(nil)
-	err = c.raw.Read(func(fd uintptr) bool {
+	var failure error
+	err = c.wait.Read(func(uintptr) bool {
+		failure = c.perform(func(fd int) (err error) {
+			if sent {
+				data, files, err = receive(fd, buf)
+				return err
+			}
+			// The poller's memory of what came before is gone when this is
+			// called: an answer to what is sent here is not missed.
+			return send(fd, question, with)
+		})
 		if sent {
-			data, files, failure = receive(int(fd), buf)
 			return failure != syscall.EAGAIN
 		}
-		// The poller's memory of what came before is gone when this is
-		// called: an answer to what is sent here is not missed.
-		failure = send(int(fd), question, with)
 		sent = failure == nil
 		return !sent
 	})
@@ -105,10 +155,17 @@ func (c *Conn) Ask(buf, question []byte, with ...fdio.FD) (data []byte, files []
 // end. A datagram that does not fit, or whose descriptors do not, is the error
 // EMSGSIZE; of one without its descriptors data is there all the same.
 func (c *Conn) Receive(buf []byte) (data []byte, files []fdio.FD, err error) {
-	err = perform(c.raw.Read, func(fd int) (err error) {
-		data, files, err = receive(fd, buf)
-		return err
+	var failure error
+	err = c.wait.Read(func(uintptr) bool {
+		failure = c.perform(func(fd int) (err error) {
+			data, files, err = receive(fd, buf)
+			return err
+		})
+		return failure != syscall.EAGAIN
 	})
+	if err == nil {
+		err = failure
+	}
 	return data, files, err
 }
 
@@ -116,7 +173,7 @@ func (c *Conn) Receive(buf []byte) (data []byte, files []fdio.FD, err error) {
 func receive(fd int, buf []byte) (data []byte, files []fdio.FD, err error) {
 	var room [64]byte // CmsgSpace of MaxFiles descriptors, and more
 	m := header(buf, room[:])
-	n, err := fdio.Call(syscall.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), syscall.MSG_CMSG_CLOEXEC)
+	n, err := fdio.Call(syscall.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), syscall.MSG_CMSG_CLOEXEC|syscall.MSG_DONTWAIT)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -163,20 +220,14 @@ func received(rights []byte) (files []fdio.FD) {
 }
 
 // SetReadDeadline limits how long Receive waits.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.file.SetReadDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.ready.SetReadDeadline(t) }
 
 // Close ends the conversation; the other side receives io.EOF.
-func (c *Conn) Close() error { return c.file.Close() }
-
-// perform makes a system call as soon as it need not wait.
-func perform(when func(func(fd uintptr) bool) error, call func(fd int) error) error {
-	var failure error
-	err := when(func(fd uintptr) bool {
-		failure = call(int(fd))
-		return failure != syscall.EAGAIN
-	})
-	if err == nil {
-		err = failure
+func (c *Conn) Close() error {
+	if c.ready != nil {
+		c.ready.Close()
+		// Who waits to send waits in vain from now on.
+		_ = c.perform(func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_RDWR) })
 	}
-	return err
+	return c.socket.Close()
 }

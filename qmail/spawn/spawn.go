@@ -231,7 +231,7 @@ func (s *Server) report(slot int, status byte, text string) {
 // flush writes what is to be sent; the first failure is the last write.
 func (s *Server) flush() {
 	if !s.broken {
-		if _, err := s.reports.Write(s.unsent); err != nil {
+		if _, err := fdio.Prompt(s.reports).Write(s.unsent); err != nil {
 			s.broken = true
 			s.reports.Close()
 		}

@@ -14,27 +14,6 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 )
 
-// file reads a database by position.
-type file struct{ fdio.FD }
-
-func (f file) ReadAt(p []byte, off int64) (int, error) {
-	done := 0
-	for done < len(p) {
-		n, err := syscall.Pread(int(f.FD), p[done:], off+int64(done))
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return done, err
-		}
-		if n == 0 {
-			return done, io.EOF
-		}
-		done += n
-	}
-	return done, nil
-}
-
 // Find looks a local part up in the database at path. The data are six
 // NUL-separated fields: user, uid, gid, home, dash, ext; after a wildcard hit
 // the rest of the local part is appended in its own case. A missing database
@@ -48,7 +27,7 @@ func Find(path, local string) (data []byte, found bool, err error) {
 		return nil, false, err
 	}
 	defer f.Close()
-	return find(file{f}, local)
+	return find(f, local)
 }
 
 func find(db io.ReaderAt, local string) (data []byte, found bool, err error) {
