@@ -22,34 +22,19 @@ const (
 
 // Conn is one side of the socket between a parent and a child. Any goroutine
 // may send while another receives.
-//
-// To receive, it waits in the runtime's poller for what is there to be read, and
-// for that alone: the poller would ask to be told as well when the other side has
-// taken something in, and wake the process each time for nothing.
 type Conn struct {
-	socket *os.File
-	call   syscall.RawConn // of the socket
-	ready  *os.File        // an epoll(7) instance of the socket alone
-	wait   syscall.RawConn // of ready
-	turn   sync.Mutex      // to send
+	socket *os.File // which the runtime's poller does not know
+	call   syscall.RawConn
+	turn   sync.Mutex // to send
+	poller *fdio.Poller
 }
 
-func newConn(fd fdio.FD) (*Conn, error) {
+func newConn(fd fdio.FD) (c *Conn, err error) {
 	_ = syscall.SetNonblock(int(fd), false) // or package os has it in the poller
-	c := &Conn{socket: os.NewFile(uintptr(fd), "resident")}
-	var err error
-	if c.call, err = c.socket.SyscallConn(); err != nil {
-		return c, err
+	c = &Conn{socket: os.NewFile(uintptr(fd), "resident")}
+	if c.call, err = c.socket.SyscallConn(); err == nil {
+		c.poller, err = fdio.NewPoller(fd)
 	}
-	ready, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return c, err
-	}
-	c.ready = fdio.Pollable(fdio.FD(ready), "resident")
-	if err := unix.EpollCtl(ready, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
-		return c, err
-	}
-	c.wait, err = c.ready.SyscallConn()
 	return c, err
 }
 
@@ -121,7 +106,7 @@ func (c *Conn) Ask(buf, question []byte, with ...fdio.FD) (data []byte, files []
 		return nil, nil, false, syscall.EMSGSIZE
 	}
 	var failure error
-	err = c.wait.Read(func(uintptr) bool {
+	err = c.poller.Until(func() bool {
 		failure = c.perform(func(fd int) (err error) {
 			if sent {
 				data, files, err = receive(fd, buf)
@@ -156,7 +141,7 @@ func (c *Conn) Ask(buf, question []byte, with ...fdio.FD) (data []byte, files []
 // EMSGSIZE; of one without its descriptors data is there all the same.
 func (c *Conn) Receive(buf []byte) (data []byte, files []fdio.FD, err error) {
 	var failure error
-	err = c.wait.Read(func(uintptr) bool {
+	err = c.poller.Until(func() bool {
 		failure = c.perform(func(fd int) (err error) {
 			data, files, err = receive(fd, buf)
 			return err
@@ -220,12 +205,12 @@ func received(rights []byte) (files []fdio.FD) {
 }
 
 // SetReadDeadline limits how long Receive waits.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.ready.SetReadDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.poller.SetDeadline(t) }
 
 // Close ends the conversation; the other side receives io.EOF.
 func (c *Conn) Close() error {
-	if c.ready != nil {
-		c.ready.Close()
+	if c.poller != nil {
+		c.poller.Close()
 		// Who waits to send waits in vain from now on.
 		_ = c.perform(func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_RDWR) })
 	}

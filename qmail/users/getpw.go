@@ -4,10 +4,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/reqmail/reqmail/compat/address"
 	"github.com/reqmail/reqmail/compat/errno"
+	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/ids"
 )
@@ -59,8 +59,8 @@ func owner(name string) (user ids.User, ok bool, code int) {
 	if !ok || user.UID == 0 || home.Private() && user.UID != uint32(os.Geteuid()) {
 		return user, false, 0
 	}
-	var st syscall.Stat_t
-	if err := syscall.Stat(user.Home, &st); err != nil {
+	st, err := fdio.Stat(user.Home)
+	if err != nil {
 		if errno.Temporary(err) {
 			return user, false, GetpwNFS
 		}
