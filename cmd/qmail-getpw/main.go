@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/program"
 	"github.com/reqmail/reqmail/compat/resident"
 	"github.com/reqmail/reqmail/qmail/users"
@@ -23,11 +24,12 @@ import (
 func main() { program.Main("qmail-getpw", users.GetpwTemporary, run) }
 
 func run() int {
+	private := home.Private()
 	return resident.Serve("qmail-getpw", os.Args, func(j *resident.Job) (code int, stays bool) {
 		if len(j.Args) < 2 {
 			return users.GetpwUsage, false
 		}
-		answer, code := users.Getpw(j.Args[1])
+		answer, code := users.Getpw(j.Args[1], private)
 		_, _ = io.WriteString(j, answer)
 		return code, true
 	})

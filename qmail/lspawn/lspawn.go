@@ -51,8 +51,9 @@ type Local struct {
 	// GetpwUID and GetpwGID are what qmail-getpw runs under.
 	GetpwUID, GetpwGID uint32
 
-	Runner *resident.Runner
-	Null   fdio.FD // standard input of qmail-getpw
+	Assigned *users.Database // users/cdb
+	Runner   *resident.Runner
+	Null     fdio.FD // standard input of qmail-getpw
 }
 
 var _ spawn.Worker = (*Local)(nil)
@@ -169,7 +170,7 @@ func ended(status syscall.WaitStatus) spawn.End {
 
 // find returns the account data for a local part, or an exit code.
 func (l *Local) find(local string) ([]byte, int) {
-	data, found, err := users.Find(l.Home+"/users/cdb", local)
+	data, found, err := l.Assigned.Find(local)
 	if err != nil {
 		return nil, exitCDB
 	}
