@@ -50,7 +50,7 @@ func run() int {
 	if null, err := fdio.Open("/dev/null", syscall.O_RDONLY, 0); err == nil {
 		worker.Null = null
 	}
-	worker.Runner = lspawn.NewRunner(home.Dir())
+	worker.Runner, worker.Getpw = lspawn.NewRunners(home.Dir())
 	s.Serve(fdio.FD(0), fdio.FD(1))
 	return 0
 }

@@ -20,7 +20,8 @@ import (
 type Runner struct {
 	Pool   Pool
 	Reaper *child.Reaper
-	Plain  bool // a process for each
+	Plain  bool  // a process for each
+	Turn   *Turn // nil: jobs do not wait for each other
 }
 
 // mostAge is how old a child gets: what a process reads at its start, such as
@@ -52,15 +53,26 @@ func (r *Runner) Run(cmd *child.Command, out io.Writer, news func(text []byte)) 
 	if r.Plain || !ok {
 		return r.plain(cmd, t)
 	}
+	over := r.Turn.take()
+	defer over()
+	began := time.Now()
 	if c, data, err := r.hire(cmd, kind); c != nil {
-		return r.follow(c, t, data, err), nil
+		status := r.follow(c, t, data, err)
+		r.Turn.took(time.Since(began))
+		return status, nil
 	}
 	extended := *cmd
 	o, err := Extend(&extended, NoOffer)
 	if err != nil {
+		over() // there will be nobody to wait for
 		return r.plain(cmd, t)
 	}
-	pid, err := t.start(&extended)
+	return r.start(&extended, o, t)
+}
+
+// start starts a child that is offered to stay.
+func (r *Runner) start(cmd *child.Command, o *Offer, t *task) (syscall.WaitStatus, error) {
+	pid, err := t.start(cmd)
 	o.Started()
 	if err != nil {
 		o.Conn.Close()

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -131,11 +132,11 @@ func run(t *testing.T, r *Runner, path string, who *syscall.Credential, args ...
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "input")
 	if err := os.WriteFile(file, []byte(" input"), 0o644); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	in, err := fdio.Open(file, syscall.O_RDONLY, 0)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	defer in.Close()
 	var out strings.Builder
@@ -143,7 +144,7 @@ func run(t *testing.T, r *Runner, path string, who *syscall.Credential, args ...
 		Files: []fdio.FD{in, Collected, Collected}, Credential: who}
 	o.status, err = r.Run(cmd, &out, func(text []byte) { o.news = append(o.news, string(text)) })
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	o.pid, o.output, _ = strings.Cut(out.String(), " ")
 	o.dir, o.output, _ = strings.Cut(o.output, " ")
@@ -213,6 +214,36 @@ func TestOutput(t *testing.T) {
 	run(t, r, path, who)
 	if o := run(t, r, path, who, "say before", "panic oh"); !strings.HasPrefix(o.output, "before") || !strings.Contains(o.output, "panic: oh") {
 		t.Errorf("of one that breaks: %+v", o)
+	}
+}
+
+// Jobs that take no time share one child, those that do take some have more.
+func TestTurn(t *testing.T) {
+	r, path := runner(t, "program")
+	r.Turn = NewTurn(time.Minute)
+	together := func(n int, args ...string) map[string]bool {
+		var mu sync.Mutex
+		pids := map[string]bool{}
+		var all sync.WaitGroup
+		for range n {
+			all.Go(func() {
+				o := run(t, r, path, somebody(65534), args...)
+				mu.Lock()
+				defer mu.Unlock()
+				pids[o.pid] = o.status == 0
+			})
+		}
+		all.Wait()
+		return pids
+	}
+	together(1)
+	if pids := together(10); len(pids) > 5 { // on a host that is not busy, 1
+		t.Errorf("done by %d children", len(pids))
+	}
+	r.Turn = NewTurn(0)
+	together(1)
+	if pids := together(3, "sh sleep 0.3"); len(pids) != 3 {
+		t.Errorf("those that take long done by %d children", len(pids))
 	}
 }
 

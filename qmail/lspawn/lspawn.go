@@ -51,9 +51,10 @@ type Local struct {
 	// GetpwUID and GetpwGID are what qmail-getpw runs under.
 	GetpwUID, GetpwGID uint32
 
-	Assigned *users.Database // users/cdb
-	Runner   *resident.Runner
-	Null     fdio.FD // standard input of qmail-getpw
+	Assigned *users.Database  // users/cdb
+	Runner   *resident.Runner // of qmail-local
+	Getpw    *resident.Runner // of qmail-getpw
+	Null     fdio.FD          // standard input of qmail-getpw
 }
 
 var _ spawn.Worker = (*Local)(nil)
@@ -206,7 +207,7 @@ func (l *Local) getpw(local string) ([]byte, int) {
 		cmd.Credential = nil
 	}
 	var a answer
-	status, err := l.Runner.Run(&cmd, &a, func([]byte) {})
+	status, err := l.Getpw.Run(&cmd, &a, func([]byte) {})
 	switch {
 	case err == resident.ErrPipe, err == syscall.EAGAIN, err == syscall.ENOMEM:
 		return nil, exitSystem

@@ -74,7 +74,8 @@ func spawner(t *testing.T, assign string, programs map[string]string) *Local {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { null.Close() })
-	return &Local{Home: home, UID: uint32(os.Geteuid()), DefaultDelivery: "./Mailbox", Runner: NewRunner(home), Null: null,
+	local, getpw := NewRunners(home)
+	return &Local{Home: home, UID: uint32(os.Geteuid()), DefaultDelivery: "./Mailbox", Runner: local, Getpw: getpw, Null: null,
 		Assigned: &users.Database{Path: home + "/users/cdb"},
 		GetpwUID: uint32(recipient()), GetpwGID: uint32(recipient())}
 }
