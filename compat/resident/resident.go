@@ -13,7 +13,7 @@
 //
 // The package owns the offer, the greeting and the passing of datagrams with
 // descriptors; Runner and Serve are the two sides where a job is what a command
-// does: arguments, three descriptors, an exit code. It must not know what the
+// does: arguments, an input, output, an exit code. It must not know what the
 // jobs are.
 package resident
 
