@@ -12,9 +12,10 @@
 package main
 
 import (
+	"io"
 	"os"
 
-	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/program"
 	"github.com/reqmail/reqmail/compat/resident"
 	"github.com/reqmail/reqmail/qmail/users"
@@ -23,12 +24,13 @@ import (
 func main() { program.Main("qmail-getpw", users.GetpwTemporary, run) }
 
 func run() int {
-	return resident.Serve("qmail-getpw", os.Args, func(args []string, _ func(string)) (code int, stays bool) {
-		if len(args) < 2 {
+	private := home.Private()
+	return resident.Serve("qmail-getpw", os.Args, func(j *resident.Job) (code int, stays bool) {
+		if len(j.Args) < 2 {
 			return users.GetpwUsage, false
 		}
-		answer, code := users.Getpw(args[1])
-		_, _ = fdio.FD(1).WriteString(answer)
+		answer, code := users.Getpw(j.Args[1], private)
+		_, _ = io.WriteString(j, answer)
 		return code, true
 	})
 }

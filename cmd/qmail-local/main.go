@@ -11,10 +11,10 @@
 package main
 
 import (
+	"io"
 	"os"
 	"syscall"
 
-	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/getopt"
 	"github.com/reqmail/reqmail/compat/program"
 	"github.com/reqmail/reqmail/compat/resident"
@@ -31,32 +31,32 @@ func main() { program.Main("qmail-local", temporary, run) }
 func run() int {
 	syscall.Umask(0o077)
 	program.IgnorePipe()
-	var names local.Names
-	return resident.Serve("qmail-local", os.Args, func(args []string, tell func(text string)) (code int, stays bool) {
-		return deliver(args, &names, tell)
+	var process local.Process
+	return resident.Serve("qmail-local", os.Args, func(j *resident.Job) (code int, stays bool) {
+		return deliver(j, &process)
 	})
 }
 
-func deliver(args []string, names *local.Names, tell func(text string)) (code int, stays bool) {
+func deliver(j *resident.Job, process *local.Process) (code int, stays bool) {
 	describe := false
-	opts := getopt.New(args, "nN", fdio.FD(2))
+	opts := getopt.New(j.Args, "nN", j.Errors())
 	for letter, more := opts.Next(); more; letter, more = opts.Next() {
 		if letter == '?' {
-			return complain()
+			return complain(j)
 		}
 		describe = letter == 'n'
 	}
 	d, ok := local.New(opts.Operands())
 	if !ok {
-		return complain()
+		return complain(j)
 	}
-	d.Describe, d.Message, d.Out = describe, fdio.FD(0), fdio.FD(1)
-	d.Names, d.Tell = names, tell
-	code = d.Run(fdio.FD(2))
+	d.Describe, d.Message, d.Out = describe, j.In, j
+	d.Process, d.Tell, d.Inherit = process, j.Tell, j.Inherit
+	code = d.Run(j.Errors())
 	return code, !d.Abandoned()
 }
 
-func complain() (code int, stays bool) {
-	_, _ = fdio.FD(2).WriteString(local.Usage + "\n")
+func complain(j *resident.Job) (code int, stays bool) {
+	_, _ = io.WriteString(j.Errors(), local.Usage+"\n")
 	return usage, false
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/reqmail/reqmail/compat/program"
 	"github.com/reqmail/reqmail/qmail/lspawn"
 	"github.com/reqmail/reqmail/qmail/spawn"
+	"github.com/reqmail/reqmail/qmail/users"
 )
 
 const (
@@ -39,7 +40,8 @@ func run() int {
 	if len(os.Args) < 2 {
 		return usage
 	}
-	worker := &lspawn.Local{Home: home.Dir(), DefaultDelivery: os.Args[1], Null: child.Closed}
+	worker := &lspawn.Local{Home: home.Dir(), DefaultDelivery: os.Args[1], UID: uint32(os.Geteuid()),
+		Assigned: &users.Database{Path: home.Dir() + "/users/cdb"}, Null: child.Closed}
 	s := spawn.Server{Slots: slots, MaxOutput: lspawn.MaxOutput, TooMuch: lspawn.TooMuch, Worker: worker}
 	if err := accounts(worker, &s); err != nil {
 		_, _ = fdio.FD(2).WriteString(err.Error() + "\n")
@@ -48,7 +50,7 @@ func run() int {
 	if null, err := fdio.Open("/dev/null", syscall.O_RDONLY, 0); err == nil {
 		worker.Null = null
 	}
-	worker.Runner = lspawn.NewRunner(home.Dir())
+	worker.Runner, worker.Getpw = lspawn.NewRunners(home.Dir())
 	s.Serve(fdio.FD(0), fdio.FD(1))
 	return 0
 }

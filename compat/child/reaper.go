@@ -36,8 +36,8 @@ func (r *Reaper) Wait(pid int) syscall.WaitStatus {
 	end := make(chan syscall.WaitStatus, 1)
 	r.mu.Lock()
 	r.waiting[pid] = end
+	r.look(pid) // it may have ended before it was known
 	r.mu.Unlock()
-	r.collect() // it may have ended before it was known
 	return <-end
 }
 
@@ -45,15 +45,20 @@ func (r *Reaper) Wait(pid int) syscall.WaitStatus {
 func (r *Reaper) collect() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for pid, end := range r.waiting {
-		var status syscall.WaitStatus
-		n, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
-		if err == syscall.ECHILD {
-			n, status = pid, lost
-		}
-		if n == pid {
-			delete(r.waiting, pid)
-			end <- status
-		}
+	for pid := range r.waiting {
+		r.look(pid)
+	}
+}
+
+// look takes in a child if it has ended. The mutex is held.
+func (r *Reaper) look(pid int) {
+	var status syscall.WaitStatus
+	n, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil)
+	if err == syscall.ECHILD {
+		n, status = pid, lost
+	}
+	if n == pid {
+		r.waiting[pid] <- status
+		delete(r.waiting, pid)
 	}
 }

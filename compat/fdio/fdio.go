@@ -11,8 +11,6 @@ import (
 	"io"
 	"os"
 	"syscall"
-
-	"github.com/reqmail/reqmail/compat/limits"
 )
 
 // FD is an open file descriptor in blocking mode. It implements io.Reader,
@@ -22,17 +20,8 @@ type FD int
 var (
 	_ io.ReadWriteCloser = FD(0)
 	_ io.Seeker          = FD(0)
+	_ io.ReaderAt        = FD(0)
 )
-
-// Open opens a file, close-on-exec.
-func Open(path string, flags int, mode uint32) (FD, error) {
-	for {
-		fd, err := syscall.Open(path, flags|syscall.O_CLOEXEC, mode)
-		if err != syscall.EINTR {
-			return FD(fd), err
-		}
-	}
-}
 
 // ReadFile returns the whole content of a file.
 func ReadFile(path string) ([]byte, error) {
@@ -41,7 +30,7 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(f)
+	return io.ReadAll(Prompt(f)) // non-blocking
 }
 
 // Read reads up to len(p) bytes, again where a signal interrupts; io.EOF at
@@ -87,35 +76,6 @@ func (f FD) WriteString(s string) (int, error) { return f.Write([]byte(s)) }
 func (f FD) Seek(offset int64, whence int) (int64, error) {
 	return syscall.Seek(int(f), offset, whence)
 }
-
-// Stat describes the file.
-func (f FD) Stat() (syscall.Stat_t, error) {
-	var st syscall.Stat_t
-	err := syscall.Fstat(int(f), &st)
-	return st, err
-}
-
-// Sync makes the file's data and length durable (fsync(2)). A program that runs
-// on one thread keeps it meanwhile: for the runtime to hand it to nobody, and to
-// get it back, costs more than many a sync.
-func (f FD) Sync() error {
-	for {
-		var err error
-		if limits.OneThread() {
-			if _, _, e := syscall.RawSyscall(syscall.SYS_FSYNC, uintptr(f), 0, 0); e != 0 {
-				err = e
-			}
-		} else {
-			err = syscall.Fsync(int(f))
-		}
-		if err != syscall.EINTR {
-			return err
-		}
-	}
-}
-
-// Close closes the descriptor.
-func (f FD) Close() error { return syscall.Close(int(f)) }
 
 // Pipe makes a pipe, both ends close-on-exec and blocking.
 func Pipe() (r, w FD, err error) {

@@ -4,9 +4,10 @@ package home
 
 import (
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/reqmail/reqmail/compat/fdio"
 )
 
 // Standard is where qmail lives unless a build or a test says otherwise.
@@ -56,6 +57,6 @@ func Private() bool {
 	if uid == 0 || Secure() {
 		return false
 	}
-	var st syscall.Stat_t
-	return syscall.Stat(Dir(), &st) == nil && int(st.Uid) == uid
+	st, err := fdio.Stat(Dir())
+	return err == nil && int(st.Uid) == uid
 }

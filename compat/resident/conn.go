@@ -3,8 +3,12 @@ package resident
 import (
 	"io"
 	"os"
+	"sync"
 	"syscall"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/reqmail/reqmail/compat/fdio"
 )
@@ -16,17 +20,22 @@ const (
 	MaxFiles    = 4
 )
 
-// Conn is one side of the socket between a parent and a child. One goroutine
+// Conn is one side of the socket between a parent and a child. Any goroutine
 // may send while another receives.
 type Conn struct {
-	file *os.File
-	raw  syscall.RawConn
+	socket *os.File // which the runtime's poller does not know
+	call   syscall.RawConn
+	turn   sync.Mutex // to send
+	poller *fdio.Poller
 }
 
-func newConn(fd fdio.FD) (*Conn, error) {
-	file := fdio.Pollable(fd, "resident")
-	raw, err := file.SyscallConn()
-	return &Conn{file, raw}, err
+func newConn(fd fdio.FD) (c *Conn, err error) {
+	_ = syscall.SetNonblock(int(fd), false) // or package os has it in the poller
+	c = &Conn{socket: os.NewFile(uintptr(fd), "resident")}
+	if c.call, err = c.socket.SyscallConn(); err == nil {
+		c.poller, err = fdio.NewPoller(fd)
+	}
+	return c, err
 }
 
 // Send sends a datagram, with copies of descriptors. It waits while the other
@@ -35,6 +44,33 @@ func (c *Conn) Send(data []byte, files ...fdio.FD) error {
 	if len(data) > MaxDatagram || len(files) > MaxFiles {
 		return syscall.EMSGSIZE
 	}
+	c.turn.Lock() // one waits in a thread, the others without
+	defer c.turn.Unlock()
+	return c.perform(func(fd int) error {
+		for {
+			err := send(fd, data, files)
+			if err != syscall.EAGAIN {
+				return err
+			}
+			room := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+			if _, err := unix.Poll(room, -1); err != nil && err != unix.EINTR {
+				return err
+			}
+		}
+	})
+}
+
+// perform makes system calls on the socket, which stays what it is meanwhile.
+func (c *Conn) perform(call func(fd int) error) error {
+	var failure error
+	if err := c.call.Control(func(fd uintptr) { failure = call(int(fd)) }); err != nil {
+		return err
+	}
+	return failure
+}
+
+// send sends a datagram.
+func send(fd int, data []byte, files []fdio.FD) error {
 	var rights []byte
 	if len(files) > 0 {
 		numbers := make([]int, len(files))
@@ -43,10 +79,60 @@ func (c *Conn) Send(data []byte, files ...fdio.FD) error {
 		}
 		rights = syscall.UnixRights(numbers...)
 	}
-	return perform(c.raw.Write, func(fd int) error {
-		_, err := syscall.SendmsgN(fd, data, rights, nil, syscall.MSG_NOSIGNAL)
-		return err
+	m := header(data, rights)
+	_, err := fdio.Call(syscall.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), syscall.MSG_NOSIGNAL|syscall.MSG_DONTWAIT)
+	return err
+}
+
+// header describes a datagram and what comes with it, or room for them.
+func header(data, rights []byte) (m syscall.Msghdr) {
+	if len(data) > 0 {
+		part := syscall.Iovec{Base: &data[0]}
+		part.SetLen(len(data))
+		m.Iov, m.Iovlen = &part, 1
+	}
+	if len(rights) > 0 {
+		m.Control = &rights[0]
+		m.SetControllen(len(rights))
+	}
+	return m
+}
+
+// Ask sends a datagram and receives the next one; sent tells of which of them
+// an error is. It is for who knows that nothing waits to be received: so it need
+// not look before the other side has had time to answer.
+func (c *Conn) Ask(buf, question []byte, with ...fdio.FD) (data []byte, files []fdio.FD, sent bool, err error) {
+	if len(question) > MaxDatagram || len(with) > MaxFiles {
+		return nil, nil, false, syscall.EMSGSIZE
+	}
+	var failure error
+	err = c.poller.Until(func() bool {
+		failure = c.perform(func(fd int) (err error) {
+			if sent {
+				data, files, err = receive(fd, buf)
+				return err
+			}
+			// The poller's memory of what came before is gone when this is
+			// called: an answer to what is sent here is not missed.
+			return send(fd, question, with)
+		})
+		if sent {
+			return failure != syscall.EAGAIN
+		}
+		sent = failure == nil
+		return !sent
 	})
+	if failure == syscall.EAGAIN && !sent {
+		if err = c.Send(question, with...); err != nil {
+			return nil, nil, false, err
+		}
+		data, files, err = c.Receive(buf)
+		return data, files, true, err
+	}
+	if err == nil {
+		err = failure
+	}
+	return data, files, sent, err
 }
 
 // Receive takes in a datagram into buf, and the descriptors that came with it,
@@ -54,26 +140,34 @@ func (c *Conn) Send(data []byte, files ...fdio.FD) error {
 // end. A datagram that does not fit, or whose descriptors do not, is the error
 // EMSGSIZE; of one without its descriptors data is there all the same.
 func (c *Conn) Receive(buf []byte) (data []byte, files []fdio.FD, err error) {
-	err = perform(c.raw.Read, func(fd int) (err error) {
-		data, files, err = receive(fd, buf)
-		return err
+	var failure error
+	err = c.poller.Until(func() bool {
+		failure = c.perform(func(fd int) (err error) {
+			data, files, err = receive(fd, buf)
+			return err
+		})
+		return failure != syscall.EAGAIN
 	})
+	if err == nil {
+		err = failure
+	}
 	return data, files, err
 }
 
 // receive takes in a datagram that is there.
 func receive(fd int, buf []byte) (data []byte, files []fdio.FD, err error) {
 	var room [64]byte // CmsgSpace of MaxFiles descriptors, and more
-	n, rights, flags, _, err := syscall.Recvmsg(fd, buf, room[:], syscall.MSG_CMSG_CLOEXEC)
+	m := header(buf, room[:])
+	n, err := fdio.Call(syscall.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), syscall.MSG_CMSG_CLOEXEC|syscall.MSG_DONTWAIT)
 	if err != nil {
 		return nil, nil, err
 	}
-	files = received(room[:rights])
+	files = received(room[:m.Controllen])
 	switch {
-	case flags&syscall.MSG_TRUNC != 0:
+	case m.Flags&syscall.MSG_TRUNC != 0:
 		Close(files)
 		return nil, nil, syscall.EMSGSIZE
-	case flags&syscall.MSG_CTRUNC != 0:
+	case m.Flags&syscall.MSG_CTRUNC != 0:
 		Close(files)
 		return buf[:n], nil, syscall.EMSGSIZE
 	case n == 0:
@@ -91,6 +185,9 @@ func Close(files []fdio.FD) {
 }
 
 func received(rights []byte) (files []fdio.FD) {
+	if len(rights) == 0 {
+		return nil
+	}
 	messages, err := syscall.ParseSocketControlMessage(rights)
 	if err != nil {
 		return nil
@@ -108,23 +205,14 @@ func received(rights []byte) (files []fdio.FD) {
 }
 
 // SetReadDeadline limits how long Receive waits.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.file.SetReadDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.poller.SetDeadline(t) }
 
 // Close ends the conversation; the other side receives io.EOF.
-func (c *Conn) Close() error { return c.file.Close() }
-
-// perform makes a system call as soon as it need not wait.
-func perform(when func(func(fd uintptr) bool) error, call func(fd int) error) error {
-	var failure error
-	err := when(func(fd uintptr) bool {
-		for {
-			if failure = call(int(fd)); failure != syscall.EINTR {
-				return failure != syscall.EAGAIN
-			}
-		}
-	})
-	if err == nil {
-		err = failure
+func (c *Conn) Close() error {
+	if c.poller != nil {
+		c.poller.Close()
+		// Who waits to send waits in vain from now on.
+		_ = c.perform(func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_RDWR) })
 	}
-	return err
+	return c.socket.Close()
 }

@@ -132,7 +132,7 @@ func (o *Offer) Accepted(name string) (first []byte, err error) {
 func (o *Offer) Answered(name string) (first []byte, err error) {
 	var data []byte
 	var files []fdio.FD
-	if controlErr := o.Conn.raw.Control(func(fd uintptr) {
+	if controlErr := o.Conn.call.Control(func(fd uintptr) {
 		data, files, err = receive(int(fd), make([]byte, 512))
 	}); controlErr != nil {
 		return nil, controlErr

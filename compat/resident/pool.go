@@ -13,7 +13,8 @@ type Child struct {
 	PID int      // 0 where nobody asks
 
 	born  time.Time               // of a Runner's …
-	ended chan syscall.WaitStatus // … and how it ended
+	ended chan syscall.WaitStatus // … how it ended …
+	heard []byte                  // … and room for what it says
 }
 
 // Pool keeps children that wait for their next job, each only for a moment.
@@ -21,8 +22,9 @@ type Pool struct {
 	Most int           // children that wait at a time
 	Idle time.Duration // how long one waits
 
-	mu   sync.Mutex
-	idle []waiting // the one that waits longest first
+	mu     sync.Mutex
+	idle   []waiting // the one that waits longest first
+	timing bool      // a timer runs
 }
 
 type waiting struct {
@@ -56,7 +58,8 @@ func (p *Pool) Take(key string, of Identity) *Child {
 func (p *Pool) Keep(key string, c *Child) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.idle) == 0 {
+	if !p.timing {
+		p.timing = true
 		time.AfterFunc(p.Idle, p.expire)
 	}
 	p.idle = append(p.idle, waiting{key, c, time.Now().Add(p.Idle)})
@@ -78,7 +81,7 @@ func (p *Pool) expire() {
 		n++
 	}
 	p.idle = append(p.idle[:0], p.idle[n:]...)
-	if len(p.idle) > 0 {
+	if p.timing = len(p.idle) > 0; p.timing {
 		time.AfterFunc(p.idle[0].until.Sub(now), p.expire)
 	}
 }

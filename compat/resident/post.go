@@ -52,7 +52,7 @@ const handed = "REQMAIL_STAYS"
 // occupies until then.
 func (p *Post) HandOver() (variable string, copied fdio.FD, err error) {
 	fd := -1
-	if controlErr := p.raw.Control(func(of uintptr) { fd, err = syscall.Dup(int(of)) }); controlErr != nil {
+	if controlErr := p.call.Control(func(of uintptr) { fd, err = syscall.Dup(int(of)) }); controlErr != nil {
 		err = controlErr
 	}
 	return handed + "=" + strconv.Itoa(fd), fdio.FD(fd), err
@@ -97,7 +97,7 @@ func (p *Post) Stay(name string, first []byte) error {
 // Next waits for a datagram as Receive does, but holds its thread: a process
 // that does nothing else is woken sooner so than through the runtime's poller.
 func (p *Post) Next(buf []byte) (data []byte, files []fdio.FD, err error) {
-	if err := p.raw.Control(func(fd uintptr) {
+	if err := p.call.Control(func(fd uintptr) {
 		ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		for {
 			if _, err := unix.Poll(ready, -1); err != unix.EINTR {
@@ -113,16 +113,18 @@ func (p *Post) Next(buf []byte) (data []byte, files []fdio.FD, err error) {
 // Detach puts /dev/null in the place of the descriptors 0, 1 and 2 that the
 // first job came with, so that whoever reads from their other ends sees their
 // end.
-func Detach() error {
+func Detach() error { return detach(0, 1, 2) }
+
+func detach(from ...fdio.FD) error {
 	null, err := fdio.Open("/dev/null", syscall.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	for fd := range firstSocket {
-		if int(null) == fd {
+	for _, fd := range from {
+		if null == fd {
 			continue
 		}
-		if err := syscall.Dup3(int(null), fd, 0); err != nil {
+		if err := syscall.Dup3(int(null), int(fd), 0); err != nil {
 			return err
 		}
 	}

@@ -13,14 +13,13 @@
 //
 // The package owns the offer, the greeting and the passing of datagrams with
 // descriptors; Runner and Serve are the two sides where a job is what a command
-// does: arguments, three descriptors, an exit code. It must not know what the
+// does: arguments, an input, output, an exit code. It must not know what the
 // jobs are.
 package resident
 
 import (
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/reqmail/reqmail/compat/fdio"
 )
@@ -31,7 +30,7 @@ const Variable = "REQMAIL_STAY"
 
 // protocol is the version of what parent and child say to each other; a child
 // of another one is not kept.
-const protocol = "1"
+const protocol = "2"
 
 // Identity is an executable: a file, whatever its names are.
 type Identity struct {
@@ -40,8 +39,8 @@ type Identity struct {
 
 // Identify returns the identity of the file at a path.
 func Identify(path string) (Identity, error) {
-	var st syscall.Stat_t
-	if err := syscall.Stat(path, &st); err != nil {
+	st, err := fdio.Stat(path)
+	if err != nil {
 		return Identity{}, err
 	}
 	return IdentityOf(&st), nil

@@ -311,3 +311,48 @@ func TestTooLarge(t *testing.T) {
 		t.Errorf("receive: %v", err)
 	}
 }
+
+// Who sends waits until the other side takes in what is there, or the end.
+func TestSendWaits(t *testing.T) {
+	ends, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns [2]*Conn
+	for i, end := range ends {
+		if conns[i], err = newConn(fdio.FD(end)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const many = 2000 // do not fit
+	data := make([]byte, 1000)
+	sent := make(chan error, many+1)
+	go func() {
+		for range many + 1 {
+			sent <- conns[0].Send(data)
+		}
+	}()
+	buf := make([]byte, MaxDatagram)
+	for range many / 2 {
+		if got, _, err := conns[1].Receive(buf); err != nil || len(got) != len(data) {
+			t.Fatal(len(got), err)
+		}
+	}
+	conns[0].Close()
+	refused := 0
+	for range many + 1 {
+		if <-sent != nil {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("all was sent")
+	}
+	for err == nil {
+		_, _, err = conns[1].Receive(buf)
+	}
+	if err != io.EOF {
+		t.Errorf("the end: %v", err)
+	}
+	conns[1].Close()
+}

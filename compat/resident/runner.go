@@ -2,6 +2,8 @@ package resident
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -18,7 +20,8 @@ import (
 type Runner struct {
 	Pool   Pool
 	Reaper *child.Reaper
-	Plain  bool // a process for each
+	Plain  bool  // a process for each
+	Turn   *Turn // nil: jobs do not wait for each other
 }
 
 // mostAge is how old a child gets: what a process reads at its start, such as
@@ -27,29 +30,49 @@ const mostAge = time.Minute
 
 // Kinds of datagrams between a Runner and Serve, their first bytes.
 const (
-	jobWord    = 'J' // arguments, each with a NUL behind it
-	resultWord = 'R' // exit code, one byte
+	jobWord    = 'J' // arguments, each with a NUL behind it; with descriptor 0
+	resultWord = 'R' // exit code, one byte, and what was printed
 	newsWord   = 'N' // a text
+	outputWord = 'O' // what was printed, and descriptors to print to are wanted; or those
 )
 
+// Collected in a command's Files stands for what goes to the writer of Run.
+const Collected fdio.FD = -2
+
+// ErrPipe says that there is no pipe for what a command prints.
+var ErrPipe = errors.New("no pipe")
+
 // Run runs a command whose Files are the descriptors 0, 1 and 2, and returns
-// how it ended; the error is that of its start. news gets what the program
-// tells meanwhile. A job is given only to a child with the same executable,
-// user and groups as a new one would have, never to one of root's.
-func (r *Runner) Run(cmd *child.Command, news func(text []byte)) (syscall.WaitStatus, error) {
+// how it ended, when nobody can print any more; the error is that of its start.
+// out gets what is printed to Collected descriptors, news what the program tells
+// meanwhile. A job is given only to a child with the same executable, user and
+// groups as a new one would have, never to one of root's.
+func (r *Runner) Run(cmd *child.Command, out io.Writer, news func(text []byte)) (syscall.WaitStatus, error) {
 	kind, ok := kindOf(cmd)
+	t := &task{kind: kind, out: out, news: news}
 	if r.Plain || !ok {
-		return r.plain(cmd)
+		return r.plain(cmd, t)
 	}
-	if c := r.hire(cmd, kind); c != nil {
-		return r.follow(c, kind, news), nil
+	over := r.Turn.take()
+	defer over()
+	began := time.Now()
+	if c, data, err := r.hire(cmd, kind); c != nil {
+		status := r.follow(c, t, data, err)
+		r.Turn.took(time.Since(began))
+		return status, nil
 	}
 	extended := *cmd
 	o, err := Extend(&extended, NoOffer)
 	if err != nil {
-		return r.plain(cmd)
+		over() // there will be nobody to wait for
+		return r.plain(cmd, t)
 	}
-	pid, err := extended.Start()
+	return r.start(&extended, o, t)
+}
+
+// start starts a child that is offered to stay.
+func (r *Runner) start(cmd *child.Command, o *Offer, t *task) (syscall.WaitStatus, error) {
+	pid, err := t.start(cmd)
 	o.Started()
 	if err != nil {
 		o.Conn.Close()
@@ -61,18 +84,21 @@ func (r *Runner) Run(cmd *child.Command, news func(text []byte)) (syscall.WaitSt
 		c.Close() // it may have left its end to others
 	}()
 	if _, err := o.Accepted(name(cmd)); err != nil {
-		c.Close()
-		return <-c.ended, nil
+		return t.lost(c), nil
 	}
-	return r.follow(c, kind, news), nil
+	c.heard = make([]byte, maxHeard)
+	data, err := c.hear()
+	return r.follow(c, t, data, err), nil
 }
 
-func (r *Runner) plain(cmd *child.Command) (syscall.WaitStatus, error) {
-	pid, err := cmd.Start()
+func (r *Runner) plain(cmd *child.Command, t *task) (syscall.WaitStatus, error) {
+	pid, err := t.start(cmd)
 	if err != nil {
 		return 0, err
 	}
-	return r.Reaper.Wait(pid), nil
+	status := r.Reaper.Wait(pid)
+	t.finish()
+	return status, nil
 }
 
 // kindOf tells apart which children can do a job, false if it needs a process
@@ -87,62 +113,84 @@ func kindOf(cmd *child.Command) (kind string, ok bool) {
 			groups += " " + strconv.FormatUint(uint64(g), 10)
 		}
 	}
-	ok = uid != 0 && cmd.Env == nil && len(cmd.Files) == firstSocket && !slices.Contains(cmd.Files, child.Closed)
+	ok = uid != 0 && cmd.Env == nil && len(cmd.Files) == firstSocket && cmd.Files[1] == Collected && !slices.Contains(cmd.Files, child.Closed)
 	return name(cmd) + " " + strconv.FormatUint(uint64(uid), 10) + groups, ok
 }
 
 // name is what a command's child greets with.
 func name(cmd *child.Command) string { return cmd.Path[strings.LastIndexByte(cmd.Path, '/')+1:] }
 
-// hire gives the job of a command to a child that waits, nil if there is none.
-func (r *Runner) hire(cmd *child.Command, kind string) *Child {
+// hire gives the job of a command to a child that waits, and returns what that
+// says first; nil if there is none.
+func (r *Runner) hire(cmd *child.Command, kind string) (c *Child, data []byte, err error) {
 	path, err := Resolve(cmd)
 	if err != nil {
-		return nil
+		return nil, nil, err
 	}
 	of, err := Identify(path)
 	if err != nil {
-		return nil
+		return nil, nil, err
 	}
 	job := []byte{jobWord}
 	for _, arg := range cmd.Args {
 		job = append(append(job, arg...), 0)
 	}
 	if len(job) > MaxDatagram {
-		return nil
+		return nil, nil, nil
 	}
 	for {
 		c := r.Pool.Take(kind, of)
-		if c == nil || c.Send(job, cmd.Files...) == nil {
-			return c
+		if c == nil {
+			return nil, nil, nil
+		}
+		data, files, sent, err := c.Ask(c.heard, job, cmd.Files[0])
+		Close(files)
+		if sent {
+			return c, data, err
 		}
 		c.Close() // it ended while it waited
 	}
 }
 
-// follow waits for the end of a child's job. The child is a user's: whatever it
-// says concerns that user's job.
-func (r *Runner) follow(c *Child, kind string, news func(text []byte)) syscall.WaitStatus {
-	buf := make([]byte, maxNews)
-	for {
-		data, files, err := c.Receive(buf)
-		Close(files)
+// hear waits for what a child says next.
+func (c *Child) hear() ([]byte, error) {
+	data, files, err := c.Receive(c.heard)
+	Close(files)
+	return data, err
+}
+
+// follow waits for the end of a child's job; data is what it has said. The child
+// is a user's: whatever it says concerns that user's job.
+func (r *Runner) follow(c *Child, t *task, data []byte, err error) syscall.WaitStatus {
+	for ; err == nil; data, err = c.hear() {
 		switch {
-		case err == nil && data[0] == newsWord:
-			news(data[1:])
+		case data[0] == newsWord:
+			t.news(data[1:])
 			continue
-		case err == nil && data[0] == resultWord && len(data) == 2:
+		case data[0] == outputWord && t.printed == nil:
+			if t.open(c, data[1:]) == nil {
+				continue
+			}
+		case data[0] == resultWord && len(data) > 1:
+			if t.printed == nil {
+				_, _ = t.out.Write(data[2:])
+			}
+			code := data[1]
 			if time.Since(c.born) < mostAge {
-				r.Pool.Keep(kind, c)
+				r.Pool.Keep(t.kind, c)
 			} else {
 				c.Close()
 			}
-			return syscall.WaitStatus(data[1]) << 8
+			t.finish()
+			return syscall.WaitStatus(code) << 8
 		}
-		c.Close()
-		return <-c.ended
+		break
 	}
+	return t.lost(c)
 }
+
+// maxHeard is more than a child says at a time, in bytes.
+const maxHeard = 4096
 
 // maxNews is how much can be told at a time, in bytes.
 const maxNews = 1024
@@ -154,18 +202,4 @@ func arguments(data []byte) (args []string, ok bool) {
 		return nil, false
 	}
 	return strings.Split(string(text[:len(text)-1]), "\x00"), true
-}
-
-// place puts descriptors in the place of 0, 1 and 2, and closes them.
-func place(files []fdio.FD) error {
-	defer Close(files)
-	if len(files) != firstSocket {
-		return syscall.EBADF
-	}
-	for i, f := range files {
-		if err := syscall.Dup3(int(f), i, 0); err != nil {
-			return err
-		}
-	}
-	return nil
 }

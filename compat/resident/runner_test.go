@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,41 +21,50 @@ const serve = "RESIDENT_TEST_SERVE"
 
 // beServed is that program. It prints its process id and what it was told to.
 func beServed() int {
-	return Serve(os.Getenv(serve), os.Args, func(args []string, tell func(string)) (code int, stays bool) {
+	return Serve(os.Getenv(serve), os.Args, func(j *Job) (code int, stays bool) {
 		dir, err := os.Getwd()
 		if err != nil {
 			return 99, false
 		}
-		out := fdio.FD(1)
-		_, _ = out.WriteString(strconv.Itoa(os.Getpid()) + " " + dir)
+		_, _ = io.WriteString(j, strconv.Itoa(os.Getpid())+" "+dir)
 		stays = true
-		for _, arg := range args[1:] {
+		for _, arg := range j.Args[1:] {
 			what, rest, _ := strings.Cut(arg, " ")
 			switch what {
 			case "cat":
-				text, _ := io.ReadAll(fdio.FD(0))
-				_, _ = out.Write(text)
+				text, _ := io.ReadAll(j.In)
+				_, _ = j.Write(text)
+			case "say":
+				_, _ = io.WriteString(j, " "+rest)
+			case "complain":
+				_, _ = io.WriteString(j.Errors(), " "+rest)
+			case "sh":
+				if err := j.Inherit(); err != nil {
+					return 98, false
+				}
+				sh := child.Command{Path: "/bin/sh", Args: []string{"sh", "-c", rest}, Files: []fdio.FD{j.In, 1, 2}}
+				_, _ = sh.Run()
+			case "panic":
+				panic(rest)
 			case "tell":
-				tell(rest)
+				j.Tell(rest)
 			case "set":
 				_ = os.Setenv("SET", rest)
 			case "env":
-				_, _ = fdio.FD(2).WriteString(strings.Join(os.Environ(), ","))
+				_, _ = io.WriteString(j.Errors(), strings.Join(os.Environ(), ","))
 			case "leave":
 				stays = false
-			case "few": // it may open one more file
-				free, _ := fdio.Open("/dev/null", syscall.O_RDONLY, 0)
-				free.Close()
-				_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(free) + 1, Max: uint64(free) + 1})
+			case "few": // no file gets in any more
+				_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(j.In), Max: uint64(j.In)})
 			case "kill":
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			case "title":
 				text, _ := os.ReadFile("/proc/self/cmdline")
-				_, _ = out.WriteString(" " + string(text))
+				_, _ = io.WriteString(j, " "+string(text))
 			case "late":
 				go func() {
 					for range 1000 {
-						tell("late")
+						j.Tell("late")
 					}
 				}()
 			case "exit":
@@ -122,30 +132,21 @@ func run(t *testing.T, r *Runner, path string, who *syscall.Credential, args ...
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "input")
 	if err := os.WriteFile(file, []byte(" input"), 0o644); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	in, err := fdio.Open(file, syscall.O_RDONLY, 0)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	defer in.Close()
-	pr, pw, err := fdio.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pr.Close()
+	var out strings.Builder
 	cmd := &child.Command{Path: "program", Args: append([]string{"program"}, args...), Dir: filepath.Dir(path),
-		Files: []fdio.FD{in, pw, pw}, Credential: who}
-	o.status, err = r.Run(cmd, func(text []byte) { o.news = append(o.news, string(text)) })
-	pw.Close()
+		Files: []fdio.FD{in, Collected, Collected}, Credential: who}
+	o.status, err = r.Run(cmd, &out, func(text []byte) { o.news = append(o.news, string(text)) })
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
-	text, err := io.ReadAll(pr) // does not end while a child that stays has the other end
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.pid, o.output, _ = strings.Cut(string(text), " ")
+	o.pid, o.output, _ = strings.Cut(out.String(), " ")
 	o.dir, o.output, _ = strings.Cut(o.output, " ")
 	return o
 }
@@ -174,11 +175,102 @@ func TestRunner(t *testing.T) {
 	if large := run(t, r, path, who, strings.Repeat("x", MaxDatagram)); large.status != 0 || large.pid == fourth.pid {
 		t.Errorf("a job that is too large: %v", large.status)
 	}
-	if crash := run(t, r, path, who, "kill"); !crash.status.Signaled() || crash.pid == "" {
+	if crash := run(t, r, path, who, "kill"); !crash.status.Signaled() {
 		t.Errorf("killed: %+v", crash)
 	}
 	if after := run(t, r, path, who, "exit 1"); after.status.ExitStatus() != 1 {
 		t.Errorf("after that: %+v", after)
+	}
+}
+
+// What a job prints, and what programs print that it runs, comes in the order in
+// which it was written, however it is carried.
+func TestOutput(t *testing.T) {
+	r, path := runner(t, "program")
+	who := somebody(65534)
+	first := run(t, r, path, who, "say one", "complain two", "sh printf ' three'; printf ' four' >&2", "say five")
+	if first.output != "one two three four five" {
+		t.Errorf("the first: %+v", first)
+	}
+	long := strings.Repeat("x", maxText)
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"say one", "complain two"}, "one two"},
+		{[]string{"say one", "sh printf ' two'; printf ' three' >&2", "say four", "complain five"}, "one two three four five"},
+		{[]string{"sh cat", "say more"}, "input more"},
+		{[]string{"sh (exec 0<&-; sleep 0.1; echo late) & printf ' soon\\n'"}, "soon\nlate\n"},
+		{[]string{"say one", "say " + long, "complain two"}, "one " + long + " two"},
+		{[]string{"say one"}, "one"},
+	} {
+		if o := run(t, r, path, who, test.args...); o.output != test.want || o.pid != first.pid || o.status != 0 {
+			t.Errorf("%.60q: %+v", test.args, o)
+		}
+	}
+	if o := run(t, r, path, who, "say the end", "leave", "exit 3"); o.output != "the end" || o.pid != first.pid || o.status.ExitStatus() != 3 {
+		t.Errorf("of one that leaves: %+v", o)
+	}
+	run(t, r, path, who)
+	if o := run(t, r, path, who, "say before", "panic oh"); !strings.HasPrefix(o.output, "before") || !strings.Contains(o.output, "panic: oh") {
+		t.Errorf("of one that breaks: %+v", o)
+	}
+}
+
+// Jobs that take no time share one child, those that do take some have more.
+func TestTurn(t *testing.T) {
+	r, path := runner(t, "program")
+	r.Turn = NewTurn(time.Minute)
+	together := func(n int, args ...string) map[string]bool {
+		var mu sync.Mutex
+		pids := map[string]bool{}
+		var all sync.WaitGroup
+		for range n {
+			all.Go(func() {
+				o := run(t, r, path, somebody(65534), args...)
+				mu.Lock()
+				defer mu.Unlock()
+				pids[o.pid] = o.status == 0
+			})
+		}
+		all.Wait()
+		return pids
+	}
+	together(1)
+	if pids := together(10); len(pids) > 5 { // on a host that is not busy, 1
+		t.Errorf("done by %d children", len(pids))
+	}
+	r.Turn = NewTurn(0)
+	together(1)
+	if pids := together(3, "sh sleep 0.3"); len(pids) != 3 {
+		t.Errorf("those that take long done by %d children", len(pids))
+	}
+}
+
+// A program that cannot have a pipe is told so: it has other ways to fail.
+func TestNoPipe(t *testing.T) {
+	r, path := runner(t, "program")
+	who := somebody(65534)
+	first := run(t, r, path, who)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit) }()
+	free, err := fdio.Open("/dev/null", syscall.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Close()
+	few := syscall.Rlimit{Cur: uint64(free) + 1, Max: limit.Max} // the input, no more
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	if o := run(t, r, path, who, "say one", "sh echo two"); o.status.ExitStatus() != 98 || o.pid != first.pid || o.output != "one" {
+		t.Errorf("got %+v", o)
+	}
+	if _, err := r.Run(&child.Command{Path: path, Files: []fdio.FD{0, Collected, Collected}}, io.Discard, nil); err != ErrPipe {
+		t.Errorf("a process: %v", err)
 	}
 }
 
@@ -280,14 +372,16 @@ func TestRunnerOfOthers(t *testing.T) {
 // TestRunnerLosesJob: a job that does not get into a child has not been done.
 func TestRunnerLosesJob(t *testing.T) {
 	r, path := runner(t, "program")
-	if o := run(t, r, path, somebody(65534), "few"); o.status != 0 {
-		t.Fatalf("first: %+v", o)
+	for _, what := range []string{"cat", "few"} {
+		if o := run(t, r, path, somebody(65534), what); o.status != 0 {
+			t.Fatalf("%s: %+v", what, o)
+		}
 	}
 	if o := run(t, r, path, somebody(65534), "cat"); o.status.ExitStatus() != temporary {
-		t.Errorf("second: %+v, want exit code %d", o, temporary)
+		t.Errorf("lost: %+v, want exit code %d", o, temporary)
 	}
 	if o := run(t, r, path, somebody(65534), "cat"); o.status != 0 || o.output != "input" {
-		t.Errorf("third: %+v", o)
+		t.Errorf("after that: %+v", o)
 	}
 }
 

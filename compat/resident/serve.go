@@ -6,57 +6,56 @@ import (
 	"math"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-)
 
-// Job is what a program does once: with its arguments, and the descriptors 0, 1
-// and 2. It returns its exit code. tell passes a text on to who may be watching.
-// A job that leaves something behind in the process must not stay.
-type Job func(args []string, tell func(text string)) (code int, stays bool)
+	"github.com/reqmail/reqmail/compat/fdio"
+)
 
 // temporary is the exit code of a child that does not understand its parent.
 const temporary = 111
 
 // Serve does the job that the program was started for and returns its exit
 // code. Where a Runner started it, it may do others in between: each finds the
-// environment and the descriptors that it would find in a process of its own,
-// but for the working directory, which is / then.
-func Serve(called string, args []string, job Job) int {
+// environment that it would find in a process of its own, but for the working
+// directory, which is / then, and for the descriptors (Job). do returns the exit
+// code; a job that leaves something behind in the process must not stay.
+func Serve(called string, args []string, do func(*Job) (code int, stays bool)) int {
+	j := &Job{Args: args, own: true}
 	p := Invited()
 	if p == nil || !MayStay() || p.Stay(called, nil) != nil {
-		code, _ := job(args, func(string) {})
+		code, _ := j.do(do)
 		return code
 	}
+	j.post, j.apart = p, !sameFile(1, 2)
 	environment, shown := os.Environ(), newTitle()
 	buf := make([]byte, MaxDatagram)
 	for {
-		t := teller{post: p}
-		code, stays := job(args, t.tell)
-		t.end()
-		if !stays || Detach() != nil || syscall.Chdir("/") != nil {
+		code, stays := j.do(do)
+		if !stays || j.vacate() != nil || fdio.Chdir("/") != nil {
 			return code
 		}
 		shown.show(called + " waits")
-		if p.Send([]byte{resultWord, byte(code)}) != nil {
-			return code
-		}
-		data, files, err := p.Next(buf)
-		if err == io.EOF || errors.Is(err, syscall.ECONNRESET) {
+		data, files, sent, err := p.Ask(buf, append([]byte{resultWord, byte(code)}, j.printed...))
+		if !sent || err == io.EOF || errors.Is(err, syscall.ECONNRESET) {
 			return code // nobody needs it any more, or ever did
 		}
-		if err != nil {
+		args, ok := arguments(data)
+		if err != nil || !ok || len(files) != 1 {
 			return temporary // there was a job, which is not done
 		}
-		var ok bool
-		if args, ok = arguments(data); !ok || place(files) != nil {
-			return temporary
-		}
+		j = &Job{Args: args, In: files[0], post: p, apart: j.apart}
 		shown.show(args...)
 		restore(environment)
 	}
+}
+
+// sameFile reports whether two descriptors are of one file.
+func sameFile(a, b fdio.FD) bool {
+	one, err := a.Stat()
+	other, otherErr := b.Stat()
+	return err == nil && otherErr == nil && one.Dev == other.Dev && one.Ino == other.Ino
 }
 
 // restore makes the environment what it was.
@@ -94,25 +93,4 @@ func limit(resource int) uint64 {
 	var l unix.Rlimit
 	_ = unix.Getrlimit(resource, &l)
 	return l.Cur
-}
-
-// teller passes on what a job tells, until its end.
-type teller struct {
-	post  *Post
-	mu    sync.Mutex
-	ended bool
-}
-
-func (t *teller) tell(text string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.ended {
-		_ = t.post.Send([]byte(string(newsWord) + text[:min(len(text), maxNews-1)]))
-	}
-}
-
-func (t *teller) end() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.ended = true
 }

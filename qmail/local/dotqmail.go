@@ -29,7 +29,7 @@ func (d *Delivery) safeExt() string {
 func (d *Delivery) findDotQmail() (dotQmail, error) {
 	const word = "default"
 	ext := d.safeExt()
-	file, err := open(".qmail" + d.Dash + ext)
+	file, err := readDotQmail(".qmail" + d.Dash + ext)
 	if err != nil {
 		return file, err
 	}
@@ -43,7 +43,7 @@ func (d *Delivery) findDotQmail() (dotQmail, error) {
 		if n > 0 && ext[n-1] != '-' {
 			continue
 		}
-		file, err := open(".qmail" + d.Dash + ext[:n] + word)
+		file, err := readDotQmail(".qmail" + d.Dash + ext[:n] + word)
 		if err != nil || file.found {
 			file.hasDefault, file.defaultExt = true, d.Ext[n:]
 			return file, err
@@ -52,8 +52,8 @@ func (d *Delivery) findDotQmail() (dotQmail, error) {
 	return dotQmail{}, nil
 }
 
-// open reads a .qmail file. What is not a regular file is not there.
-func open(name string) (dotQmail, error) {
+// readDotQmail reads a .qmail file. What is not a regular file is not there.
+func readDotQmail(name string) (dotQmail, error) {
 	f, err := fdio.Open(name, syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		if errno.Temporary(err) || err == syscall.EPERM || err == syscall.EACCES {
@@ -72,7 +72,7 @@ func open(name string) (dotQmail, error) {
 	if st.Mode&othersWrite != 0 {
 		return dotQmail{}, temporary("Uh-oh: .qmail file is writable. (#4.7.0)")
 	}
-	text, err := io.ReadAll(f)
+	text, err := io.ReadAll(fdio.Prompt(f))
 	if err != nil {
 		return dotQmail{}, temporary("Out of memory. (#4.3.0)") // qmail's word for it
 	}
@@ -99,8 +99,7 @@ func (d *Delivery) forwardSender() (string, error) {
 }
 
 func isThere(name string) (bool, error) {
-	var st syscall.Stat_t
-	err := syscall.Stat(name, &st)
+	_, err := fdio.Stat(name)
 	if err != nil && errno.Temporary(err) {
 		return false, trouble("Unable to open "+name, err, "4.3.0")
 	}

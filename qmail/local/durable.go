@@ -10,22 +10,9 @@ import (
 	"github.com/reqmail/reqmail/compat/fdio"
 )
 
-// here stands for the working directory, the user's home, in openAt.
-const here fdio.FD = unix.AT_FDCWD
-
-// openAt opens a file below the directory at, close-on-exec.
-func openAt(at fdio.FD, name string, flags int, mode uint32) (fdio.FD, error) {
-	for {
-		f, err := unix.Openat(int(at), name, flags|unix.O_CLOEXEC, mode)
-		if err != syscall.EINTR {
-			return fdio.FD(f), err
-		}
-	}
-}
-
 // syncFile makes a file, or a directory's entries, durable.
 func syncFile(at fdio.FD, name string, flags int) error {
-	f, err := openAt(at, name, flags|unix.O_RDONLY, 0)
+	f, err := fdio.OpenAt(at, name, flags|unix.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

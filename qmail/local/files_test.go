@@ -239,8 +239,8 @@ func TestQuoteFrom(t *testing.T) {
 		{long + "From x\n" + long, long + "From x\n" + long + "\n\n"},
 	} {
 		var out bytes.Buffer
-		d := &Delivery{Message: file(t, test.text)}
-		if readErr, writeErr := d.writeMbox(&out); readErr != nil || writeErr != nil {
+		d := &Delivery{Process: &Process{}}
+		if readErr, writeErr := d.writeMbox(&out, strings.NewReader(test.text)); readErr != nil || writeErr != nil {
 			t.Fatal(readErr, writeErr)
 		}
 		if out.String() != test.want {

@@ -87,6 +87,9 @@ func (d *Delivery) program(command string) (stop bool, err error) {
 	if err := d.rewind(); err != nil {
 		return false, err
 	}
+	if err := d.inherit(); err != nil {
+		return false, err
+	}
 	const shell = "/bin/sh"
 	cmd := child.Command{
 		Path:  shell,
@@ -115,12 +118,26 @@ func (d *Delivery) program(command string) (stop bool, err error) {
 	return false, &failure{code: exitTemporary}
 }
 
+// inherit has programs print where the delivery does.
+func (d *Delivery) inherit() error {
+	if d.Inherit == nil {
+		return nil
+	}
+	if err := d.Inherit(); err != nil {
+		return trouble("Unable to create pipe", err, "4.3.0")
+	}
+	return nil
+}
+
 // forward sends the message to all collected addresses, as one submission.
 func (d *Delivery) forward() error {
 	if len(d.forwards) == 0 {
 		return nil
 	}
 	if err := d.rewind(); err != nil {
+		return err
+	}
+	if err := d.inherit(); err != nil {
 		return err
 	}
 	defer d.busy(wire.PhaseProgram, "qmail-queue")()

@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/reqmail/reqmail/compat/errno"
@@ -40,11 +39,15 @@ type Delivery struct {
 	Describe  bool   // say what would be done instead of doing it
 	Message   fdio.FD
 	Out       io.Writer
-	Names     *Names
+	Process   *Process
 	Tell      func(text string) // what takes long, for who may be watching; nil for nobody
+	Inherit   func() error      // makes descriptors 1 and 2 what programs print to; nil where they are
 	headers   headers
 	newSender string
 	abandoned bool
+
+	head      []byte // of the message, once it was read
+	headIsAll bool
 
 	counts   counts
 	forwards []string
@@ -57,7 +60,7 @@ func New(operands []string) (*Delivery, bool) {
 		return nil, false
 	}
 	return &Delivery{
-		Names: &Names{}, User: operands[0], HomeDir: operands[1], Local: operands[2], Dash: operands[3],
+		Process: &Process{}, User: operands[0], HomeDir: operands[1], Local: operands[2], Dash: operands[3],
 		Ext: operands[4], Host: operands[5], Sender: operands[6], Default: operands[7],
 	}, true
 }
@@ -115,7 +118,7 @@ func (d *Delivery) Run(errors io.Writer) int {
 }
 
 func (d *Delivery) run(errors io.Writer) error {
-	if err := syscall.Chdir(d.HomeDir); err != nil {
+	if err := fdio.Chdir(d.HomeDir); err != nil {
 		return trouble("Unable to switch to "+d.HomeDir, err, "4.3.0")
 	}
 	if err := d.checkHome(errors); err != nil {
@@ -156,8 +159,8 @@ func (d *Delivery) run(errors io.Writer) error {
 // the user edits his files.
 func (d *Delivery) checkHome(errors io.Writer) error {
 	const sticky = 0o1000
-	var st syscall.Stat_t
-	if err := syscall.Stat(".", &st); err != nil {
+	st, err := fdio.Stat(".")
+	if err != nil {
 		return trouble("Unable to stat home directory", err, "4.3.0")
 	}
 	if st.Mode&othersWrite != 0 {
@@ -178,11 +181,12 @@ const othersWrite = 0o002
 
 // checkLoop looks in the header for our own Delivered-To line.
 func (d *Delivery) checkLoop() error {
-	if err := d.rewind(); err != nil {
+	message, err := d.open()
+	if err != nil {
 		return err
 	}
 	want := d.headers.deliveredTo
-	in := bufio.NewReaderSize(d.Message, max(4096, len(want)+1))
+	in := bufio.NewReaderSize(message, max(4096, len(want)+1))
 	for {
 		line, err := in.ReadSlice('\n')
 		if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
@@ -198,12 +202,4 @@ func (d *Delivery) checkLoop() error {
 			_, err = in.ReadSlice('\n')
 		}
 	}
-}
-
-// rewind goes back to the beginning of the message, which programs share.
-func (d *Delivery) rewind() error {
-	if _, err := d.Message.Seek(0, io.SeekStart); err != nil {
-		return temporary("Unable to rewind message. (#4.3.0)")
-	}
-	return nil
 }

@@ -326,8 +326,8 @@ func FuzzQuoteFrom(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		var out bytes.Buffer
-		d := &Delivery{Message: file(t, text)}
-		if readErr, writeErr := d.writeMbox(&out); readErr != nil || writeErr != nil {
+		d := &Delivery{Process: &Process{}}
+		if readErr, writeErr := d.writeMbox(&out, strings.NewReader(text)); readErr != nil || writeErr != nil {
 			t.Fatal(readErr, writeErr)
 		}
 		got := strings.TrimSuffix(out.String(), "\n")

@@ -36,10 +36,11 @@ var (
 // which mail readers remove after 36 hours; a crash after it a message in new
 // whose delivery is done again. An error leaves nothing in tmp.
 func (d *Delivery) maildir(dir string) error {
-	if err := d.rewind(); err != nil {
+	message, err := d.open()
+	if err != nil {
 		return err
 	}
-	at, err := enter(dir)
+	at, err := fdio.Open(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if errno.Temporary(err) {
 		return errMaildir
 	}
@@ -47,42 +48,38 @@ func (d *Delivery) maildir(dir string) error {
 		return errMaildirMissing
 	}
 	defer at.Close()
-	name, f, err := createTmp(at, d.Names.number())
+	name, f, err := createTmp(at, d.Process.number())
+	if err == syscall.EACCES && !mayEnter(at) {
+		return errMaildirMissing
+	}
 	if err != nil {
 		return errMaildir
 	}
 	done := make(chan error, 1)
-	go func() { done <- d.fillMaildir(at, f, name) }()
+	go func() { done <- d.fillMaildir(at, f, name, message) }()
+	patience := time.NewTimer(maildirPatience)
+	defer patience.Stop()
 	select {
 	case err = <-done:
-	case <-time.After(maildirPatience):
+	case <-patience.C:
 		d.abandoned = true
 		err = errMaildirTimeout
 	}
-	_ = unix.Unlinkat(int(at), "tmp/"+name, 0)
+	_ = fdio.UnlinkAt(at, "tmp/"+name)
 	return err
 }
 
-// enter returns a descriptor for a directory that the user may search, or the
-// error of chdir(2).
-func enter(dir string) (fdio.FD, error) {
-	at, err := fdio.Open(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return at, err
-	}
-	var st unix.Stat_t
-	if err := unix.Fstatat(int(at), ".", &st, 0); err != nil {
-		at.Close()
-		return at, err
-	}
-	return at, nil
+// mayEnter reports whether the user may search a directory, as chdir(2) asks.
+func mayEnter(dir fdio.FD) bool {
+	_, err := fdio.StatAt(dir, ".")
+	return err == nil
 }
 
 // createTmp creates a file with a unique name TIME.NUMBER.HOST in tmp.
 func createTmp(at fdio.FD, number int) (string, fdio.FD, error) {
 	for try := 1; ; try++ {
 		name := strconv.FormatInt(time.Now().Unix(), 10) + "." + strconv.Itoa(number) + "." + hostName()
-		f, err := openAt(at, "tmp/"+name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644)
+		f, err := fdio.OpenAt(at, "tmp/"+name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o644)
 		if err != syscall.EEXIST || try == nameTries {
 			return name, f, err
 		}
@@ -90,19 +87,18 @@ func createTmp(at fdio.FD, number int) (string, fdio.FD, error) {
 	}
 }
 
-// Names gives the files in Maildirs their numbers. A process has one for all of
-// its deliveries.
-type Names struct{ given int }
-
 // pidRoom is above every process id.
 const pidRoom = 10_000_000
 
 // number returns one that no other delivery on this host has in this second, in
 // this process or another: the process's id, and from the second on with a
 // count before it.
-func (n *Names) number() int {
-	number := n.given*pidRoom + os.Getpid()
-	n.given++
+func (p *Process) number() int {
+	if p.pid == 0 {
+		p.pid = os.Getpid()
+	}
+	number := p.given*pidRoom + p.pid
+	p.given++
 	return number
 }
 
@@ -117,15 +113,15 @@ func hostName() string {
 
 // fillMaildir takes the message from tmp to new: write, sync, close, link,
 // and sync of the directory. It closes f.
-func (d *Delivery) fillMaildir(at, f fdio.FD, name string) error {
-	err := d.writeMaildir(f)
+func (d *Delivery) fillMaildir(at, f fdio.FD, name string, message *text) error {
+	err := d.writeMaildir(f, message)
 	if closeErr := f.Close(); err == nil && closeErr != nil {
 		err = errMaildir // a file system on the network may say it only now
 	}
 	if err != nil {
 		return err
 	}
-	if unix.Linkat(int(at), "tmp/"+name, int(at), "new/"+name, 0) != nil {
+	if fdio.LinkAt(at, "tmp/"+name, "new/"+name) != nil {
 		return errMaildir
 	}
 	if syncEntry(at, "new", "new/"+name) != nil {
@@ -136,24 +132,15 @@ func (d *Delivery) fillMaildir(at, f fdio.FD, name string) error {
 
 // writeMaildir writes the message behind two header lines. It is durable when
 // it returns nil, but not yet in new.
-func (d *Delivery) writeMaildir(f fdio.FD) error {
-	if _, err := f.WriteString(d.headers.returnPath + d.headers.deliveredTo); err != nil {
-		return errMaildir
-	}
-	buf := make([]byte, bufferSize)
-	for {
-		n, err := d.Message.Read(buf)
-		if _, writeErr := f.Write(buf[:n]); writeErr != nil {
-			return errMaildir
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return errMaildirRead
-		}
-	}
-	if f.Sync() != nil {
+func (d *Delivery) writeMaildir(f fdio.FD, message *text) error {
+	out := d.Process.writer(fdio.Prompt(f))
+	// An error of the writer stays with it until Flush.
+	_, _ = out.WriteString(d.headers.returnPath + d.headers.deliveredTo)
+	_, _ = io.Copy(out, message)
+	switch {
+	case message.err != nil:
+		return errMaildirRead
+	case out.Flush() != nil, f.Sync() != nil:
 		return errMaildir
 	}
 	return nil

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bufio"
 	"io"
 	"syscall"
 	"time"
@@ -13,9 +12,6 @@ import (
 // lockPatience is how long an mbox may be locked by somebody else.
 const lockPatience = 30 * time.Second
 
-// bufferSize is the size in bytes of the buffers that messages pass through.
-const bufferSize = 32 << 10
-
 // mbox appends the message to a file in mbox(5) format.
 //
 // When it returns nil, the message is durable, and so is the file's name. The
@@ -25,7 +21,8 @@ const bufferSize = 32 << 10
 // for which the delivery is done again, behind an empty line. An error leaves
 // the mbox at its former length, unless its lock could not be had.
 func (d *Delivery) mbox(name string) error {
-	if err := d.rewind(); err != nil {
+	message, err := d.open()
+	if err != nil {
 		return err
 	}
 	f, err := fdio.Open(name, syscall.O_WRONLY|syscall.O_NONBLOCK|syscall.O_APPEND|syscall.O_CREAT, 0o600)
@@ -42,7 +39,7 @@ func (d *Delivery) mbox(name string) error {
 	if seekErr != nil {
 		size = -1
 	}
-	readErr, writeErr := d.appendTo(f, name, size)
+	readErr, writeErr := d.appendTo(f, name, size, message)
 	if readErr == nil && writeErr == nil {
 		return nil
 	}
@@ -57,10 +54,10 @@ func (d *Delivery) mbox(name string) error {
 
 // appendTo takes the steps of mbox that change a file of that size, or of
 // unknown size if negative: name, end of a torn message, message, sync.
-func (d *Delivery) appendTo(f fdio.FD, name string, size int64) (readErr, writeErr error) {
+func (d *Delivery) appendTo(f fdio.FD, name string, size int64, message *text) (readErr, writeErr error) {
 	switch {
 	case size == 0:
-		if err := syncEntry(here, directoryOf(name), name); err != nil {
+		if err := syncEntry(fdio.Here, directoryOf(name), name); err != nil {
 			return nil, err
 		}
 	case size > 0 && endsTorn(name, size):
@@ -68,7 +65,7 @@ func (d *Delivery) appendTo(f fdio.FD, name string, size int64) (readErr, writeE
 			return nil, err
 		}
 	}
-	if readErr, writeErr = d.writeMbox(f); readErr != nil || writeErr != nil {
+	if readErr, writeErr = d.writeMbox(f, message); readErr != nil || writeErr != nil {
 		return readErr, writeErr
 	}
 	return nil, f.Sync()
@@ -109,11 +106,11 @@ func lock(f fdio.FD, patience time.Duration) (locked bool, err error) {
 }
 
 // writeMbox writes the message with what an mbox wants around it.
-func (d *Delivery) writeMbox(f io.Writer) (readErr, writeErr error) {
-	out := bufio.NewWriterSize(f, bufferSize)
+func (d *Delivery) writeMbox(f io.Writer, message io.Reader) (readErr, writeErr error) {
+	out := d.Process.writer(f)
 	// An error of the writer stays with it until Flush.
 	_, _ = out.WriteString(d.headers.from + d.headers.returnPath + d.headers.deliveredTo)
-	if err := mbox.QuoteFrom(out, d.Message); err != nil {
+	if err := mbox.QuoteFrom(out, message); err != nil {
 		return err, nil
 	}
 	_, _ = out.WriteString("\n")

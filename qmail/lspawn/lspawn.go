@@ -6,8 +6,6 @@ package lspawn
 
 import (
 	"bytes"
-	"io"
-	"os"
 	"strings"
 	"syscall"
 
@@ -48,11 +46,15 @@ type Local struct {
 	Home            string
 	DefaultDelivery string // instructions for users without .qmail file
 
+	UID uint32 // that it runs under: root's, or the one there is in a private home
+
 	// GetpwUID and GetpwGID are what qmail-getpw runs under.
 	GetpwUID, GetpwGID uint32
 
-	Runner *resident.Runner
-	Null   fdio.FD // standard input of qmail-getpw
+	Assigned *users.Database  // users/cdb
+	Runner   *resident.Runner // of qmail-local
+	Getpw    *resident.Runner // of qmail-getpw
+	Null     fdio.FD          // standard input of qmail-getpw
 }
 
 var _ spawn.Worker = (*Local)(nil)
@@ -123,21 +125,23 @@ func (l *Local) start(d spawn.Delivery, a account) spawn.End {
 		Args: []string{"bin/qmail-local", "--", a.user, a.home, d.Local, a.dash, a.ext,
 			d.Domain, d.Sender, l.DefaultDelivery},
 		Dir:        l.Home,
-		Files:      []fdio.FD{d.Message, d.Output, d.Output},
+		Files:      []fdio.FD{d.Message, resident.Collected, resident.Collected},
 		Credential: &syscall.Credential{Uid: a.uid, Gid: a.gid, Groups: []uint32{a.gid}},
 	}
-	if os.Geteuid() != 0 {
+	if l.UID != 0 {
 		// A private home: there is one user, and mail for others is not
 		// to be delivered.
-		if a.uid != uint32(os.Geteuid()) {
+		if a.uid != l.UID {
 			return spawn.End{Code: exitUsage}
 		}
 		cmd.Credential = nil
 	}
-	status, err := l.Runner.Run(&cmd, func(text []byte) { tell(d, text) })
+	status, err := l.Runner.Run(&cmd, d.Output, func(text []byte) { tell(d, text) })
 	switch {
 	case err == nil:
 		return ended(status)
+	case err == resident.ErrPipe:
+		return spawn.End{NoPipe: true}
 	case err == syscall.EAGAIN, err == syscall.ENOMEM:
 		return spawn.End{NoFork: true}
 	case syscall.Access(l.Home, 1) != nil:
@@ -167,7 +171,7 @@ func ended(status syscall.WaitStatus) spawn.End {
 
 // find returns the account data for a local part, or an exit code.
 func (l *Local) find(local string) ([]byte, int) {
-	data, found, err := users.Find(l.Home+"/users/cdb", local)
+	data, found, err := l.Assigned.Find(local)
 	if err != nil {
 		return nil, exitCDB
 	}
@@ -177,50 +181,44 @@ func (l *Local) find(local string) ([]byte, int) {
 	return l.getpw(local)
 }
 
+// answer keeps what qmail-getpw prints, as far as it can be an account.
+type answer struct{ data []byte }
+
 // maxAccount is more than any account takes, in bytes.
 const maxAccount = 1 << 16
 
+func (a *answer) Write(p []byte) (int, error) {
+	a.data = append(a.data, p[:min(len(p), maxAccount-len(a.data))]...)
+	return len(p), nil
+}
+
 // getpw asks qmail-getpw, which a site may have replaced.
 func (l *Local) getpw(local string) ([]byte, int) {
-	r, w, err := fdio.Pipe()
-	if err != nil {
-		return nil, exitSystem
-	}
 	cmd := child.Command{
 		Path:  "bin/qmail-getpw",
 		Args:  []string{"bin/qmail-getpw", local},
 		Dir:   l.Home,
-		Files: []fdio.FD{l.Null, w, 2},
+		Files: []fdio.FD{l.Null, resident.Collected, 2},
 		Credential: &syscall.Credential{
 			Uid: l.GetpwUID, Gid: l.GetpwGID, Groups: []uint32{l.GetpwGID},
 		},
 	}
-	if home.Private() {
+	if l.UID != 0 && home.Private() {
 		cmd.Credential = nil
 	}
-	var data []byte
-	var readErr error
-	read := make(chan struct{})
-	go func() {
-		out := fdio.Pollable(r, "account")
-		data, readErr = io.ReadAll(io.LimitReader(out, maxAccount))
-		out.Close()
-		close(read)
-	}()
-	status, err := l.Runner.Run(&cmd, func([]byte) {})
-	w.Close()
-	<-read
+	var a answer
+	status, err := l.Getpw.Run(&cmd, &a, func([]byte) {})
 	switch {
-	case err == syscall.EAGAIN, err == syscall.ENOMEM:
+	case err == resident.ErrPipe, err == syscall.EAGAIN, err == syscall.ENOMEM:
 		return nil, exitSystem
 	case err != nil:
 		return nil, exitExecPW
-	case readErr != nil, status.Signaled():
+	case status.Signaled():
 		return nil, exitSystem
 	case status.ExitStatus() != 0:
 		return nil, status.ExitStatus()
 	}
-	return data, 0
+	return a.data, 0
 }
 
 // Report words the end of a delivery.

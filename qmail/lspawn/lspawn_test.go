@@ -83,7 +83,7 @@ func TestTell(t *testing.T) {
 	}
 }
 
-func TestNewRunner(t *testing.T) {
+func TestNewRunners(t *testing.T) {
 	for text, plain := range map[string]bool{"": false, "0\n": true, "1\n": false} {
 		home := t.TempDir()
 		if err := os.Mkdir(home+"/control", 0o755); err != nil {
@@ -94,8 +94,8 @@ func TestNewRunner(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := NewRunner(home).Plain; got != plain {
-			t.Errorf("residentchildren %q: plain %v", text, got)
+		if local, getpw := NewRunners(home); local.Plain != plain || getpw.Plain != plain {
+			t.Errorf("residentchildren %q: plain %v, %v", text, local.Plain, getpw.Plain)
 		}
 	}
 }

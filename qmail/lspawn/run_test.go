@@ -2,7 +2,6 @@ package lspawn
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,7 +74,9 @@ func spawner(t *testing.T, assign string, programs map[string]string) *Local {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { null.Close() })
-	return &Local{Home: home, DefaultDelivery: "./Mailbox", Runner: NewRunner(home), Null: null,
+	local, getpw := NewRunners(home)
+	return &Local{Home: home, UID: uint32(os.Geteuid()), DefaultDelivery: "./Mailbox", Runner: local, Getpw: getpw, Null: null,
+		Assigned: &users.Database{Path: home + "/users/cdb"},
 		GetpwUID: uint32(recipient()), GetpwGID: uint32(recipient())}
 }
 
@@ -92,18 +93,9 @@ func deliver(t *testing.T, l *Local, local string) (spawn.End, string) {
 		t.Fatal(err)
 	}
 	defer in.Close()
-	r, w, err := fdio.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	end := l.Run(spawn.Delivery{Sender: "s@y", Recipient: local + "@x", Local: local, Domain: "x", Message: in, Output: w})
-	w.Close()
-	output, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return end, string(output)
+	var output strings.Builder
+	end := l.Run(spawn.Delivery{Sender: "s@y", Recipient: local + "@x", Local: local, Domain: "x", Message: in, Output: &output})
+	return end, output.String()
 }
 
 func TestRun(t *testing.T) {

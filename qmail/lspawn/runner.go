@@ -14,12 +14,23 @@ const (
 	idleTime = 5 * time.Second
 )
 
-// NewRunner returns what runs qmail-local and qmail-getpw of a home: in
+// getpwTime is more than a qmail-getpw takes that looks at files.
+const getpwTime = 20 * time.Millisecond
+
+// NewRunners returns what runs qmail-local and qmail-getpw of a home: in
 // children that stay, unless control/residentchildren is 0 or cannot be read.
-func NewRunner(home string) *resident.Runner {
-	return &resident.Runner{
+func NewRunners(home string) (local, getpw *resident.Runner) {
+	reaper, plain := child.NewReaper(), !control.Residents(home)
+	local = &resident.Runner{
 		Pool:   resident.Pool{Most: mostIdle, Idle: idleTime},
-		Reaper: child.NewReaper(),
-		Plain:  !control.Residents(home),
+		Reaper: reaper,
+		Plain:  plain,
 	}
+	getpw = &resident.Runner{
+		Pool:   resident.Pool{Most: mostIdle, Idle: idleTime},
+		Reaper: reaper,
+		Plain:  plain,
+		Turn:   resident.NewTurn(getpwTime),
+	}
+	return local, getpw
 }

@@ -68,7 +68,7 @@ func (r *Remote) runResident(d spawn.Delivery, cmd child.Command) (end spawn.End
 	if err != nil || !e.Fits() {
 		return end, false
 	}
-	j := job{make(chan errand.Answer, 1), d.Progress}
+	j := &job{end: make(chan errand.Answer, 1), progress: d.Progress}
 	m, number, recruit := r.crew.place(of, j)
 	switch {
 	case m != nil:
@@ -78,7 +78,7 @@ func (r *Remote) runResident(d spawn.Delivery, cmd child.Command) (end spawn.End
 			return end, false
 		}
 	case recruit:
-		if m, end, ok = r.recruit(j, cmd, of); m == nil {
+		if m, end, ok = r.recruit(j, d, cmd, of); m == nil {
 			return end, ok
 		}
 	default:
@@ -89,7 +89,7 @@ func (r *Remote) runResident(d spawn.Delivery, cmd child.Command) (end spawn.End
 
 // place finds a member with room and gives it the job; recruit says that there
 // is none, and that a new one is to be made.
-func (c *crew) place(of resident.Identity, j job) (m *member, number uint32, recruit bool) {
+func (c *crew) place(of resident.Identity, j *job) (m *member, number uint32, recruit bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
@@ -145,9 +145,15 @@ func (c *crew) welcome(m *member, of resident.Identity) {
 // recruit runs the program, which is of, with a job in the classical way, and offers it to
 // stay. m is nil where it does not; end is the job's then, unless ok says that
 // nothing was run.
-func (r *Remote) recruit(j job, cmd child.Command, of resident.Identity) (m *member, end spawn.End, ok bool) {
+func (r *Remote) recruit(j *job, d spawn.Delivery, cmd child.Command, of resident.Identity) (m *member, end spawn.End, ok bool) {
+	w, printed, err := connect(&cmd, d)
+	if err != nil {
+		r.crew.welcome(nil, resident.Identity{}) // no fault of the program's
+		return nil, spawn.End{NoPipe: true}, true
+	}
 	offer, err := resident.Extend(&cmd, resident.OfferToo)
 	if err != nil {
+		w.Close()
 		if err != resident.ErrForeign {
 			of = resident.Identity{} // it may do better next time
 		}
@@ -156,9 +162,10 @@ func (r *Remote) recruit(j job, cmd child.Command, of resident.Identity) (m *mem
 	}
 	pid, err := cmd.Start()
 	offer.Started()
+	w.Close()
 	if err != nil {
 		offer.Conn.Close()
-		r.crew.welcome(nil, resident.Identity{}) // no fault of the program's
+		r.crew.welcome(nil, resident.Identity{})
 		return nil, notRun(err), true
 	}
 	ended := make(chan spawn.End, 1)
@@ -170,10 +177,13 @@ func (r *Remote) recruit(j job, cmd child.Command, of resident.Identity) (m *mem
 			of = resident.Identity{} // the host is busy
 		}
 		r.crew.welcome(nil, of)
-		return nil, <-ended, true
+		end = <-ended
+		<-printed
+		return nil, end, true
 	}
+	j.printed = printed
 	_ = offer.Conn.SetReadDeadline(time.Time{})
-	m = &member{conn: offer.Conn, of: offer.Of, jobs: map[uint32]job{errand.First: j}, since: time.Now()}
+	m = &member{conn: offer.Conn, of: offer.Of, jobs: map[uint32]*job{errand.First: j}, since: time.Now()}
 	m.idle = time.AfterFunc(idleTime, m.dismiss)
 	go m.receive()
 	r.crew.welcome(m, offer.Of)

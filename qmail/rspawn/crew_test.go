@@ -125,21 +125,11 @@ func (s *spawner) deliver(recipient string) (spawn.End, [4]string) {
 		s.t.Error(err)
 	}
 	defer in.Close()
-	r, w, err := fdio.Pipe()
-	if err != nil {
-		s.t.Error(err)
-	}
-	defer r.Close()
-	output := make(chan string)
-	go func() {
-		text, _ := io.ReadAll(r)
-		output <- string(text)
-	}()
+	var output strings.Builder
 	_, host, _ := strings.Cut(recipient, "@")
-	end := s.remote.Run(spawn.Delivery{Sender: "s@x", Recipient: recipient, Domain: host, Message: in, Output: w, Progress: s.tells})
-	w.Close()
+	end := s.remote.Run(spawn.Delivery{Sender: "s@x", Recipient: recipient, Domain: host, Message: in, Output: &output, Progress: s.tells})
 	var parts [4]string
-	copy(parts[:], strings.Split(<-output, "|"))
+	copy(parts[:], strings.Split(output.String(), "|"))
 	return end, parts
 }
 

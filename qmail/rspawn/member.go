@@ -16,7 +16,7 @@ type member struct {
 	of   resident.Identity // its executable
 
 	mu    sync.Mutex
-	jobs  map[uint32]job
+	jobs  map[uint32]*job
 	last  uint32 // number that was given
 	since time.Time
 	idle  *time.Timer // dismisses it
@@ -27,11 +27,12 @@ type member struct {
 type job struct {
 	end      chan errand.Answer // one of Kind 0 if the member has crashed
 	progress func(phase, host string, sent, total int64)
+	printed  <-chan struct{} // of the member's first one: closed when nobody can print any more
 }
 
 // take gives the member a job if it has room for one and its executable is the
 // one that would be run now.
-func (m *member) take(of resident.Identity, j job) (number uint32, ok bool) {
+func (m *member) take(of resident.Identity, j *job) (number uint32, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.of != of || time.Since(m.since) > lifetime {
@@ -80,7 +81,7 @@ func (m *member) endLocked() {
 }
 
 // forget takes a job back, or out when it has ended. It returns the job.
-func (m *member) forget(number uint32) (j job, ok bool) {
+func (m *member) forget(number uint32) (j *job, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	j, ok = m.jobs[number]
@@ -95,13 +96,19 @@ func (m *member) forget(number uint32) (j job, ok bool) {
 }
 
 // await waits for a job's end. ok is false where the member does not do it.
-func (m *member) await(j job, d spawn.Delivery) (end spawn.End, ok bool) {
-	switch a := <-j.end; a.Kind {
+func (m *member) await(j *job, d spawn.Delivery) (end spawn.End, ok bool) {
+	a := <-j.end
+	if a.Kind == errand.Declined {
+		m.end()
+	}
+	if j.printed != nil {
+		<-j.printed
+	}
+	switch a.Kind {
 	case errand.Done:
 		_, _ = d.Output.Write(a.Output)
 		return spawn.End{}, true
 	case errand.Declined:
-		m.end()
 		return spawn.End{}, false
 	}
 	return spawn.End{Crashed: true}, true

@@ -37,10 +37,9 @@ var _ spawn.Worker = (*Remote)(nil)
 // Run has one of the programs that stay deliver to one recipient, or runs one.
 func (r *Remote) Run(d spawn.Delivery) spawn.End {
 	cmd := child.Command{
-		Path:  r.Program,
-		Find:  true,
-		Args:  []string{r.Program, d.Domain, d.Sender, d.Recipient},
-		Files: []fdio.FD{d.Message, d.Output, d.Output},
+		Path: r.Program,
+		Find: true,
+		Args: []string{r.Program, d.Domain, d.Sender, d.Recipient},
 	}
 	if r.Residents {
 		if end, ok := r.runResident(d, cmd); ok {
@@ -51,11 +50,26 @@ func (r *Remote) Run(d spawn.Delivery) spawn.End {
 			return spawn.End{Code: exitSoft}
 		}
 	}
+	w, printed, err := connect(&cmd, d)
+	if err != nil {
+		return spawn.End{NoPipe: true}
+	}
 	pid, err := cmd.Start()
+	w.Close()
 	if err != nil {
 		return notRun(err)
 	}
-	return r.wait(pid)
+	end := r.wait(pid)
+	<-printed
+	return end
+}
+
+// connect gives a program its descriptors. w is to be closed when it was started;
+// printed is closed when nobody can print any more.
+func connect(cmd *child.Command, d spawn.Delivery) (w fdio.FD, printed <-chan struct{}, err error) {
+	w, printed, err = fdio.Collect(d.Output)
+	cmd.Files = []fdio.FD{d.Message, w, w}
+	return w, printed, err
 }
 
 func notRun(err error) spawn.End {

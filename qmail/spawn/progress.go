@@ -16,7 +16,8 @@ func (s *Server) answerProbe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wanted = true
-	s.writeLocked(wire.ProbeAnswer(s.Slots).Append(nil))
+	s.unsent = wire.ProbeAnswer(s.Slots).Append(s.unsent)
+	s.flush()
 }
 
 // follower notes how a delivery gets on. Its server's mutex guards it.
@@ -62,11 +63,10 @@ func (f *follower) end() {
 func (s *Server) tell() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var all []byte
 	for f := range s.news {
-		all = f.latest.Report(f.slot).Append(all)
+		s.unsent = f.latest.Report(f.slot).Append(s.unsent)
 	}
 	clear(s.news)
 	s.telling = false
-	s.writeLocked(all)
+	s.flush()
 }

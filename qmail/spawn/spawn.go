@@ -5,6 +5,8 @@
 package spawn
 
 import (
+	"io"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -17,10 +19,10 @@ import (
 type Delivery struct {
 	Sender    string
 	Recipient string
-	Local     string  // the recipient before its last "@" …
-	Domain    string  // … and after it
-	Message   fdio.FD // at its beginning
-	Output    fdio.FD // what is written here ends up in the report
+	Local     string    // the recipient before its last "@" …
+	Domain    string    // … and after it
+	Message   fdio.FD   // at its beginning
+	Output    io.Writer // what is written here ends up in the report
 
 	// Progress tells qmail-send how far the delivery has come: its phase (one
 	// of compat/wire's), its server or program, and bytes sent of a total,
@@ -32,8 +34,8 @@ type Delivery struct {
 
 // Worker carries out deliveries.
 type Worker interface {
-	// Run carries out a delivery and returns when its process has ended.
-	// It is called from many goroutines.
+	// Run carries out a delivery and returns when its process has ended and
+	// nobody can write output any more. It is called from many goroutines.
 	Run(d Delivery) End
 
 	// Report says what the end of a delivery and its output mean.
@@ -44,7 +46,8 @@ type Worker interface {
 type End struct {
 	Code    int  // exit status
 	Crashed bool // killed by a signal
-	NoFork  bool // there was no process
+	NoPipe  bool // there was no pipe for its output, …
+	NoFork  bool // … or no process
 }
 
 // Texts that a spawner itself has for deliveries (qmail-send's protocol).
@@ -69,13 +72,14 @@ type Server struct {
 	Slots      int    // deliveries at a time, at most wire.MaxSlots
 	QueueOwner uint32 // uid that messages must belong to
 	MaxOutput  int    // bytes kept of a delivery's output
-	TooMuch    string // put in place of what exceeds that; see collect
+	TooMuch    string // put in place of what exceeds that; see Output
 	Worker     Worker
 
 	running sync.WaitGroup
 	mu      sync.Mutex
 	busy    []bool
 	reports fdio.FD
+	unsent  []byte                 // reports that somebody is about to write
 	broken  bool                   // nobody reads the reports any more
 	wanted  bool                   // by qmail-send: how deliveries get on
 	news    map[*follower]struct{} // not told yet
@@ -88,11 +92,13 @@ func (s *Server) Serve(commands, reports fdio.FD) {
 	s.reports = reports
 	s.busy = make([]bool, s.Slots)
 	s.news = map[*follower]struct{}{}
-	s.write([]byte{byte(min(s.Slots, wire.MaxNarrowSlots))})
+	s.unsent = []byte{byte(min(s.Slots, wire.MaxNarrowSlots))}
+	s.flush()
+	in := fdio.Waiting(commands)
 	var parser wire.CommandParser
 	buf := make([]byte, 4096)
 	for {
-		n, err := commands.Read(buf)
+		n, err := in.Read(buf)
 		if err != nil {
 			break
 		}
@@ -128,18 +134,8 @@ func (s *Server) begin(c wire.Command) {
 		s.report(c.Slot, status, trouble)
 		return
 	}
-	r, w, err := fdio.Pipe()
-	if err != nil {
-		d.Message.Close()
-		s.release(c.Slot)
-		s.report(c.Slot, 'Z', cannotPipe)
-		return
-	}
-	d.Output = w
-	f := s.follow(c.Slot)
-	d.Progress = f.note
 	s.running.Add(1)
-	go s.deliver(f, d, r)
+	go s.deliver(c.Slot, d)
 }
 
 func (s *Server) claim(slot int) bool {
@@ -196,68 +192,49 @@ func (s *Server) open(c wire.Command) (d Delivery, status byte, trouble string) 
 	return Delivery{Sender: c.Sender, Recipient: c.Recipient, Local: local, Domain: domain, Message: f}, 0, ""
 }
 
-// deliver runs a delivery and reports its end: when its process is dead and
-// nobody can write output any more.
-func (s *Server) deliver(f *follower, d Delivery, r fdio.FD) {
+// deliver runs a delivery and reports its end.
+func (s *Server) deliver(slot int, d Delivery) {
 	defer s.running.Done()
-	ended := make(chan End, 1)
-	go func() {
-		end := s.Worker.Run(d)
-		d.Message.Close()
-		d.Output.Close()
-		ended <- end
-	}()
-	output := s.collect(r)
-	end := <-ended
-	status, text := byte('Z'), []byte(cannotFork)
-	if !end.NoFork {
-		status, text = s.Worker.Report(end, output)
+	f, output := s.follow(slot), Output{most: s.MaxOutput, tooMuch: s.TooMuch}
+	d.Progress, d.Output = f.note, &output
+	end := s.Worker.Run(d)
+	d.Message.Close()
+	status, text := byte('Z'), []byte(nil)
+	switch {
+	case end.NoPipe:
+		text = []byte(cannotPipe)
+	case end.NoFork:
+		text = []byte(cannotFork)
+	default:
+		status, text = s.Worker.Report(end, output.kept)
 	}
 	f.end()
-	s.release(f.slot)
-	s.report(f.slot, status, string(text))
+	s.release(slot)
+	s.report(slot, status, string(text))
 }
-
-// collect reads output to its end and keeps MaxOutput bytes. Where there was
-// more, TooMuch stands behind what is left, and later output may follow it as
-// far as there is room, as in C.
-func (s *Server) collect(r fdio.FD) []byte {
-	f := fdio.Pollable(r, "output")
-	defer f.Close()
-	var kept []byte
-	var buf [128]byte
-	for {
-		n, err := f.Read(buf[:])
-		kept = append(kept, buf[:n]...)
-		if len(kept) > s.MaxOutput {
-			kept = append(kept[:s.MaxOutput-len(s.TooMuch)-margin], s.TooMuch...)
-		}
-		if err != nil {
-			return kept
-		}
-	}
-}
-
-// margin is room in a cut report, in bytes.
-const margin = 3
 
 func (s *Server) report(slot int, status byte, text string) {
-	s.write(wire.Report{Slot: slot, Status: status, Text: []byte(text)}.Append(nil))
-}
-
-// write writes whole reports; the first failure is the last write.
-func (s *Server) write(p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writeLocked(p)
-}
-
-func (s *Server) writeLocked(p []byte) {
-	if s.broken {
+	waits := len(s.unsent) > 0
+	s.unsent = wire.Report{Slot: slot, Status: status, Text: []byte(text)}.Append(s.unsent)
+	if waits {
 		return
 	}
-	if _, err := s.reports.Write(p); err != nil {
-		s.broken = true
-		s.reports.Close()
+	// Deliveries that end at the same time are told of at once.
+	s.mu.Unlock()
+	runtime.Gosched()
+	s.mu.Lock()
+	s.flush()
+}
+
+// flush writes what is to be sent; the first failure is the last write.
+func (s *Server) flush() {
+	if !s.broken {
+		if _, err := fdio.Prompt(s.reports).Write(s.unsent); err != nil {
+			s.broken = true
+			s.reports.Close()
+		}
 	}
+	s.unsent = s.unsent[:0]
 }

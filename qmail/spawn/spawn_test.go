@@ -29,11 +29,13 @@ func (w *fakeWorker) Run(d Delivery) End {
 	switch d.Local {
 	case "nofork":
 		return End{NoFork: true}
+	case "nopipe":
+		return End{NoPipe: true}
 	case "long":
 		_, _ = d.Output.Write(bytes.Repeat([]byte("x"), 5000))
 	default:
 		text, _ := io.ReadAll(d.Message)
-		_, _ = d.Output.WriteString(d.Sender + " " + d.Domain + " " + string(text))
+		_, _ = io.WriteString(d.Output, d.Sender+" "+d.Domain+" "+string(text))
 	}
 	return End{Code: 3}
 }
@@ -119,6 +121,7 @@ func TestReports(t *testing.T) {
 		{wire.Command{Slot: 1, Mess: "1/7", Recipient: "a@b"}, 'Z', cannotOpen},
 		{wire.Command{Slot: 1, Mess: "1/2", Recipient: "a@b"}, 'Z', wrongType},
 		{wire.Command{Slot: 1, Mess: "1/1", Recipient: "nofork@b"}, 'Z', cannotFork},
+		{wire.Command{Slot: 1, Mess: "1/1", Recipient: "nopipe@b"}, 'Z', cannotPipe},
 		{wire.Command{Slot: 1, Mess: "1/1", Recipient: "long@b"}, 'K', ""}, // see below
 	} {
 		send(test.command)

@@ -4,10 +4,10 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/reqmail/reqmail/compat/address"
 	"github.com/reqmail/reqmail/compat/errno"
+	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/ids"
 )
@@ -29,13 +29,14 @@ const breakChar = '-'
 
 // Getpw finds the account for a local part in the password database. The
 // answer is what qmail-getpw prints: user, uid, gid, home, dash and ext, each
-// followed by a NUL. A non-zero code means that there is none.
-func Getpw(local string) (answer string, code int) {
+// followed by a NUL. A non-zero code means that there is none. In a private home
+// all is the one user's that there is.
+func Getpw(local string, private bool) (answer string, code int) {
 	for end := len(local); end >= 0; end-- {
 		if end > maxUserName || (end < len(local) && local[end] != breakChar) {
 			continue
 		}
-		user, ok, code := owner(address.Lower(local[:end]))
+		user, ok, code := owner(address.Lower(local[:end]), private)
 		if code != 0 {
 			return "", code
 		}
@@ -46,21 +47,21 @@ func Getpw(local string) (answer string, code int) {
 			return record(user, "-", local[end+1:]), 0
 		}
 	}
-	return alias(local)
+	return alias(local, private)
 }
 
 // owner returns a user who may get mail: not root, and with a home directory
 // of his own.
-func owner(name string) (user ids.User, ok bool, code int) {
+func owner(name string, private bool) (user ids.User, ok bool, code int) {
 	user, ok, err := ids.Lookup(name)
 	if err != nil {
 		return user, false, GetpwTemporary
 	}
-	if !ok || user.UID == 0 || home.Private() && user.UID != uint32(os.Geteuid()) {
+	if !ok || user.UID == 0 || private && user.UID != uint32(os.Geteuid()) {
 		return user, false, 0
 	}
-	var st syscall.Stat_t
-	if err := syscall.Stat(user.Home, &st); err != nil {
+	st, err := fdio.Stat(user.Home)
+	if err != nil {
 		if errno.Temporary(err) {
 			return user, false, GetpwNFS
 		}
@@ -71,8 +72,8 @@ func owner(name string) (user ids.User, ok bool, code int) {
 
 // alias gives what is nobody's to the alias user. In a private home that is
 // the one user there is.
-func alias(local string) (string, int) {
-	if home.Private() {
+func alias(local string, private bool) (string, int) {
+	if private {
 		return record(ids.User{
 			Name: ids.Alias,
 			UID:  uint32(os.Geteuid()),

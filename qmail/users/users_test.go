@@ -7,6 +7,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/home"
 )
 
 const assign = "=joe:joe:1:2:/h:::\n=Joe:second:1:2:/h:::\n+joe-:joe:1:2:/h:-::\n+joe-List:list:3:4:/l:-:pre-:\n+:alias:5:6:/a:-::comment\n.\nignored\n"
@@ -28,6 +32,7 @@ func TestNewuAndFind(t *testing.T) {
 	if err := Newu(); err != nil {
 		t.Fatal(err)
 	}
+	db := &Database{Path: "users/cdb"}
 	for local, want := range map[string]string{
 		"joe":        "joe|1|2|/h||",
 		"JOE":        "joe|1|2|/h||", // the first of several entries counts
@@ -38,23 +43,75 @@ func TestNewuAndFind(t *testing.T) {
 		"":           "alias|5|6|/a|-|",
 		"joe-":       "joe|1|2|/h|-|",
 	} {
-		data, found, err := Find("users/cdb", local)
+		data, found, err := db.Find(local)
 		if got := strings.ReplaceAll(string(data), "\x00", "|"); err != nil || !found || got != want {
 			t.Errorf("%q: got %q, %v, %v, want %q", local, got, found, err, want)
 		}
 	}
 }
 
+func state(t *testing.T, path string) version {
+	t.Helper()
+	st, err := fdio.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return versionOf(st)
+}
+
+// Whatever is kept of a database, what is there now is what is found.
+func TestFindChanged(t *testing.T) {
+	inHome(t, assign)
+	db := &Database{Path: "users/cdb", now: func() time.Time { return time.Now().Add(time.Hour) }}
+	look := func(want string) {
+		t.Helper()
+		for range 2 {
+			data, found, err := db.Find("joe")
+			if got, _, _ := strings.Cut(string(data), "\x00"); got != want || found != (want != "") || err != nil {
+				t.Errorf("found %q, %v, want %q", got, err, want)
+			}
+		}
+	}
+	compile := func(user string) {
+		t.Helper()
+		if err := os.WriteFile("users/assign", []byte("=joe:"+user+":1:2:/h:::\n.\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := Newu(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look("")
+	compile("joe")
+	look("joe")
+	compile("ann")
+	look("ann")
+	text, err := os.ReadFile("users/cdb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for before := state(t, "users/cdb"); state(t, "users/cdb") == before; { // the clock of files is coarse
+		if err := os.WriteFile("users/cdb", bytes.Replace(text, []byte("ann"), []byte("bob"), 1), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look("bob")
+	if err := os.Remove("users/cdb"); err != nil {
+		t.Fatal(err)
+	}
+	look("")
+}
+
 func TestFindWithoutDatabase(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if _, found, err := Find("cdb", "x"); found || err != nil {
+	if _, found, err := (&Database{Path: "cdb"}).Find("x"); found || err != nil {
 		t.Errorf("missing: %v, %v", found, err)
 	}
 	for name, content := range map[string]string{"empty": "", "short": "abc", "zeros": strings.Repeat("\x00", 2048), "garbage": strings.Repeat("\xff", 4096)} {
 		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, found, err := Find(name, "x"); found || err == nil {
+		if _, found, err := (&Database{Path: name}).Find("x"); found || err == nil {
 			t.Errorf("%s: found %v, error %v, want an error", name, found, err)
 		}
 	}
@@ -93,7 +150,7 @@ func TestGetpw(t *testing.T) {
 	if uid == 0 || err != nil || !st.IsDir() {
 		t.Skip("needs an ordinary account with a home")
 	}
-	got, code := Getpw(strings.ToUpper(me.Username) + "-Ext-x")
+	got, code := Getpw(strings.ToUpper(me.Username)+"-Ext-x", home.Private())
 	if want := record2(me, "-", "Ext-x"); code != 0 || got != want {
 		t.Errorf("got %q, %d, want %q", got, code, want)
 	}
@@ -104,7 +161,7 @@ func record2(u *user.User, dash, ext string) string {
 }
 
 func TestRootGetsNoMailByName(t *testing.T) {
-	got, code := Getpw("root-x")
+	got, code := Getpw("root-x", home.Private())
 	if code == 0 && !strings.HasPrefix(got, "alias\x00") {
 		t.Errorf("got %q, want alias", got)
 	}
