@@ -20,6 +20,7 @@ package resident
 import (
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/reqmail/reqmail/compat/fdio"
 )

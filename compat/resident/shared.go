@@ -2,7 +2,6 @@ package resident
 
 import (
 	"errors"
-	"os"
 	"syscall"
 	"time"
 
@@ -16,8 +15,8 @@ import (
 // Anybody may take such a name, and anybody may come: each side must look at
 // whom the kernel says the other one is.
 type Listener struct {
-	file *os.File
-	raw  syscall.RawConn
+	socket fdio.FD
+	poller *fdio.Poller
 }
 
 // ErrStranger says that the other side is not who it should be, or has gone.
@@ -43,9 +42,16 @@ func Listen(name string) (*Listener, error) {
 		fd.Close()
 		return nil, err
 	}
-	file := fdio.Pollable(fd, "listener")
-	raw, err := file.SyscallConn()
-	return &Listener{file, raw}, err
+	if err := syscall.SetNonblock(int(fd), true); err != nil {
+		fd.Close()
+		return nil, err
+	}
+	poller, err := fdio.NewPoller(fd)
+	if err != nil {
+		fd.Close()
+		return nil, err
+	}
+	return &Listener{fd, poller}, nil
 }
 
 func abstract() (fdio.FD, error) {
@@ -56,12 +62,8 @@ func abstract() (fdio.FD, error) {
 // Accept lets the next one in, who waits for Welcome. The error ErrStranger says
 // that it was not one of the user uid, and was sent away.
 func (l *Listener) Accept(uid int) (*Conn, error) {
-	fd := fdio.FD(-1)
-	if err := perform(l.raw.Read, func(from int) error {
-		n, _, err := syscall.Accept4(from, syscall.SOCK_CLOEXEC)
-		fd = fdio.FD(n)
-		return err
-	}); err != nil {
+	fd, err := l.next()
+	if err != nil {
 		return nil, err
 	}
 	if _, err := peer(fd, uid); err != nil {
@@ -76,12 +78,33 @@ func (l *Listener) Accept(uid int) (*Conn, error) {
 	return c, nil
 }
 
+// next waits for one who comes.
+func (l *Listener) next() (fdio.FD, error) {
+	var fd int
+	var failure error
+	err := l.poller.Until(func() bool {
+		for {
+			fd, _, failure = syscall.Accept4(int(l.socket), syscall.SOCK_CLOEXEC)
+			if failure != syscall.EINTR && failure != syscall.ECONNABORTED {
+				return failure != syscall.EAGAIN
+			}
+		}
+	})
+	if err == nil {
+		err = failure
+	}
+	return fdio.FD(fd), err
+}
+
 // Welcome tells who was let in that it may send: by the name that the program
 // is called.
 func (c *Conn) Welcome(called string) error { return c.Send(greeting(called)) }
 
 // Close ends it: nobody is let in any more, and who waits is sent away.
-func (l *Listener) Close() error { return l.file.Close() }
+func (l *Listener) Close() {
+	l.poller.Close()
+	l.socket.Close()
+}
 
 // Dial connects to the process of the user uid that is found under a name, and
 // is a program of the name called. An error says that there is none, or none
@@ -137,22 +160,29 @@ func (c *Conn) greeted(called string) error {
 // Refuse has the other side's next Send fail. What it has sent before can still
 // be received, and then io.EOF.
 func (c *Conn) Refuse() {
-	_ = c.raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RD) })
+	_ = c.perform(func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_RD) })
 }
 
 // ReceiveWhole is Receive into as many bytes as the datagram needs: who waits
 // for long holds no memory.
 func (c *Conn) ReceiveWhole() (data []byte, files []fdio.FD, err error) {
-	err = perform(c.raw.Read, func(fd int) error {
-		n, _, err := syscall.Recvfrom(fd, nil, syscall.MSG_PEEK|syscall.MSG_TRUNC)
-		if err != nil {
+	var failure error
+	err = c.poller.Until(func() bool {
+		failure = c.perform(func(fd int) error {
+			n, _, err := syscall.Recvfrom(fd, nil, syscall.MSG_PEEK|syscall.MSG_TRUNC|syscall.MSG_DONTWAIT)
+			if err != nil {
+				return err
+			}
+			if n > MaxDatagram {
+				return syscall.EMSGSIZE
+			}
+			data, files, err = receive(fd, make([]byte, n))
 			return err
-		}
-		if n > MaxDatagram {
-			return syscall.EMSGSIZE
-		}
-		data, files, err = receive(fd, make([]byte, n))
-		return err
+		})
+		return failure != syscall.EAGAIN
 	})
+	if err == nil {
+		err = failure
+	}
 	return data, files, err
 }
