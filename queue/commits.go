@@ -177,8 +177,18 @@ func (c *Commits) waitDir(path string, dir fdio.FD) error {
 		j = &joint{}
 		c.dirs[path] = j
 	}
+	own := c.failed
 	c.mu.Unlock()
-	return j.wait(func(int) error { return dir.Sync() })
+	if own { // an error is told of once, to whom nobody knows
+		return dir.Sync()
+	}
+	err := j.wait(func(int) error { return dir.Sync() })
+	if err != nil {
+		c.mu.Lock()
+		c.failed = true
+		c.mu.Unlock()
+	}
+	return err
 }
 
 // judge decides by how a sync went whether, and when, there is another one.

@@ -99,7 +99,6 @@ func (c *Commits) NewDraft(pid int, start time.Time) (*Draft, error) {
 	d, err := NewDraft(pid, start)
 	if err == nil {
 		d.commits = c
-		c.begin()
 	}
 	return d, err
 }
@@ -153,6 +152,10 @@ const startWriting = 2
 // link leaves a message that was not accepted; a crash or an error after it
 // leaves one that may be delivered although the caller was not told so.
 func (d *Draft) Commit() error {
+	if d.commits != nil {
+		d.commits.begin()
+		defer d.commits.end()
+	}
 	if err := d.sync(); err != nil {
 		return &StepError{StepWrite, err}
 	}
@@ -196,9 +199,6 @@ func (d *Draft) Close() {
 	d.mess.Close()
 	if d.intd >= 0 {
 		d.intd.Close()
-	}
-	if d.commits != nil {
-		d.commits.end()
 	}
 }
 

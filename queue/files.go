@@ -58,7 +58,7 @@ func syncAll(atOnce bool, syncs ...func() error) error {
 		if i == 0 || !atOnce {
 			errs[i] = sync()
 		}
-		if errs[i] != nil && !atOnce {
+		if !atOnce && errs[i] != nil {
 			break
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"io"
 	"syscall"
-	"time"
 
 	"github.com/reqmail/reqmail/compat/fdio"
 )
@@ -22,11 +21,6 @@ type Preprocessor struct {
 
 	// Commits may make many messages durable at once.
 	Commits *Commits
-
-	// Least is the earliest birth that the message may have, in Unix seconds:
-	// later than that of another one that had its number. Its info file is dated
-	// accordingly, so that number and birth name one message.
-	Least int64
 
 	// Began is called once the message is being preprocessed.
 	Began func(id ID)
@@ -86,12 +80,14 @@ func (p *Preprocessor) Run(id ID) (done Preprocessed, err error) {
 	if err := out.flush(); err != nil {
 		return done, err
 	}
-	if done.Birth, err = info.date(p.Least); err != nil {
-		return done, err
-	}
 	if err := out.commit(p.Commits); err != nil {
 		return done, err
 	}
+	st, err := info.file.Stat()
+	if err != nil {
+		return done, &FileError{"unable to stat", info.path, err}
+	}
+	done.Birth = int64(st.Mtim.Sec)
 	done.Size = mess.Size
 	for c := range done.Used {
 		done.Used[c] = out.recipients[c] != nil
@@ -226,23 +222,6 @@ func newOutput(path string) (*output, error) {
 		return nil, &FileError{"unable to create", path, err}
 	}
 	return &output{path, f, bufio.NewWriterSize(f, 1024)}, nil
-}
-
-// date returns the time of the file, in Unix seconds, having made it no earlier
-// than least.
-func (o *output) date(least int64) (int64, error) {
-	st, err := o.file.Stat()
-	if err != nil {
-		return 0, &FileError{"unable to stat", o.path, err}
-	}
-	if int64(st.Mtim.Sec) >= least {
-		return int64(st.Mtim.Sec), nil
-	}
-	at := syscall.NsecToTimeval(least * int64(time.Second))
-	if err := syscall.Futimes(int(o.file), []syscall.Timeval{at, at}); err != nil {
-		return 0, &FileError{"unable to utime", o.path, err}
-	}
-	return least, nil
 }
 
 func (o *output) record(letter byte, text string) error {

@@ -59,16 +59,16 @@ func run() int {
 	setAlarm()
 	now := time.Now()
 	follows := enqueue.Wanted(now)
-	code := enqueue.Run(fdio.FD(0), fdio.FD(1), who, now)
 	leave := func() {
 		if follows {
 			enqueue.Leave(home.Dir())
 		}
 	}
 	if post == nil {
-		leave()
-		return code
+		leave() // when nothing can befall a message that is queued already
+		return enqueue.Run(fdio.FD(0), fdio.FD(1), who, now)
 	}
+	code := enqueue.Run(fdio.FD(0), fdio.FD(1), who, now)
 	return enqueue.Stay(post, code, who, setAlarm, leave)
 }
 

@@ -45,7 +45,7 @@ func Extend(cmd *child.Command, unread Unread) (*Offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if takes, err := ours(path); !takes && !(unread == OfferToo && err == syscall.EACCES) {
+	if !TakesOffer(path, unread) {
 		return nil, ErrForeign
 	}
 	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
@@ -71,6 +71,13 @@ func Extend(cmd *child.Command, unread Unread) (*Offer, error) {
 	cmd.Files = append(files, fdio.FD(pair[1]))
 	cmd.Env = append(env, Variable+"="+invited.String())
 	return &Offer{conn, of, fdio.FD(pair[1])}, nil
+}
+
+// TakesOffer reports whether a program can take an offer, as far as its file
+// tells.
+func TakesOffer(path string, unread Unread) bool {
+	takes, err := ours(path)
+	return takes || unread == OfferToo && err == syscall.EACCES
 }
 
 // mark is in every program that can take an offer: the name of the function

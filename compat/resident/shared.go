@@ -42,10 +42,6 @@ func Listen(name string) (*Listener, error) {
 		fd.Close()
 		return nil, err
 	}
-	if err := syscall.SetNonblock(int(fd), true); err != nil {
-		fd.Close()
-		return nil, err
-	}
 	poller, err := fdio.NewPoller(fd)
 	if err != nil {
 		fd.Close()
@@ -54,8 +50,10 @@ func Listen(name string) (*Listener, error) {
 	return &Listener{fd, poller}, nil
 }
 
+// abstract makes a socket. It is non-blocking, because to connect to one who lets
+// nobody in would otherwise take for ever.
 func abstract() (fdio.FD, error) {
-	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 	return fdio.FD(fd), err
 }
 

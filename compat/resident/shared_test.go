@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,5 +158,30 @@ func TestRefuse(t *testing.T) {
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if data, _, err := c.Receive(make([]byte, 10)); string(data) != "answer" {
 		t.Errorf("the answer: %q, %v", data, err)
+	}
+}
+
+// TestFullBacklog: who lets nobody in is nobody to wait for, however many have
+// come.
+func TestFullBacklog(t *testing.T) {
+	name, _ := found(t)
+	var waiting []fdio.FD
+	defer func() { Close(waiting) }()
+	for range 2 * backlog {
+		fd, err := abstract()
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, fd)
+		if err = syscall.Connect(int(fd), &syscall.SockaddrUnix{Name: "@" + name}); err == syscall.EAGAIN {
+			break
+		}
+	}
+	began := time.Now()
+	if _, _, err := Dial(name, "test", os.Geteuid()); err == nil {
+		t.Error("somebody answered")
+	}
+	if took := time.Since(began); took > patience {
+		t.Errorf("it took %v", took)
 	}
 }

@@ -31,7 +31,7 @@ func startProcess(program string, env []string, offers bool) (p process, text, e
 	custom := pipes[2]
 	// Descriptor 6 is notqmail's pipe for a custom text, 4 the one that
 	// filters of the patch world write to.
-	if sharing(program, env) {
+	if sharing(program, env) && resident.TakesOffer(home.Dir()+"/"+program, resident.OfferToo) {
 		env = wanting(env)
 	}
 	cmd := child.Command{

@@ -37,7 +37,9 @@ const (
 	mostShare = time.Minute     // how long it takes new messages
 	lastShare = 5 * time.Second // how long messages may take when it is told to end
 	mostConns = 256             // clients at a time; others start their own
-	leastOpen = 1024            // limit on open files that they need
+	perConn   = 8               // files open for each
+	ownFiles  = 32              // and besides
+	leastOpen = 512             // limit on open files
 	threads   = 4               // some wait for the disk
 
 	firstOther = 3 // descriptor that is not standard input, output or error
@@ -135,11 +137,24 @@ func mayShare(home string) bool {
 		unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil || files.Max < leastOpen {
 		return false
 	}
-	const normal = 20 // getpriority(2): what nice 0 is to the kernel
-	if nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || nice != normal {
-		return false
-	}
-	return control.Residents(home)
+	return usualPriority() && control.Residents(home)
+}
+
+// usualPriority reports whether the kernel treats the process like most others,
+// on the processor and on the disk.
+func usualPriority() bool {
+	const (
+		nice0      = 20 // getpriority(2): what nice 0 is to the kernel
+		normal     = 0  // SCHED_OTHER of sched(7)
+		thisOne    = 1  // IOPRIO_WHO_PROCESS of ioprio_get(2)
+		classShift = 13 // IOPRIO_CLASS_SHIFT
+		bestEffort = 2  // IOPRIO_CLASS_BE; 0 stands for it, too
+	)
+	nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	policy, _, _ := unix.RawSyscall(unix.SYS_SCHED_GETSCHEDULER, 0, 0, 0)
+	io, _, _ := unix.RawSyscall(unix.SYS_IOPRIO_GET, thisOne, 0, 0)
+	class := io >> classShift
+	return err == nil && nice == nice0 && policy == normal && (class == 0 || class == bestEffort)
 }
 
 // Share queues messages for all who come. Before each message renew is called.
@@ -157,15 +172,24 @@ func Share(home string, who Invoker, renew func()) int {
 	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&[]byte(submit.Program + "\x00")[0])), 0, 0, 0)
 	_, _ = syscall.Setsid() // what ends the client's session is not meant for it
 	limits.Widen(threads)
-	s := &shared{who: who, renew: renew, commits: queue.NewCommits(), conns: map[*resident.Conn]bool{}, latest: time.Now()}
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGTERM)
-	go s.accept(l, home)
-	if s.await(ended) {
-		time.AfterFunc(lastShare, func() { os.Exit(status.InternalBug) })
+	s := &shared{
+		who: who, renew: renew, commits: queue.NewCommits(), most: room(),
+		conns: map[*resident.Conn]bool{}, latest: time.Now(), end: make(chan struct{}),
 	}
+	go s.heed()
+	go s.accept(l, home)
+	s.await()
 	s.stop(l)
 	return status.InternalBug
+}
+
+// room is for how many clients files may be open.
+func room() int {
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil {
+		return 1
+	}
+	return int(min(mostConns, (max(files.Cur, leastOpen)-ownFiles)/perConn))
 }
 
 // shared is a qmail-queue that is shared.
@@ -173,7 +197,10 @@ type shared struct {
 	who     Invoker
 	renew   func()
 	commits *queue.Commits
-	running sync.WaitGroup // a goroutine for each client
+	most    int            // clients at a time
+	running sync.WaitGroup // a goroutine for each
+	end     chan struct{}  // closed when it is to end
+	once    sync.Once
 
 	mu     sync.Mutex
 	conns  map[*resident.Conn]bool // clients
@@ -182,17 +209,30 @@ type shared struct {
 	ending bool
 }
 
+// finish has the process end as soon as what it has begun is done.
+func (s *shared) finish() { s.once.Do(func() { close(s.end) }) }
+
+// heed ends the process when it is told to, which leaves little time.
+func (s *shared) heed() {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGTERM)
+	<-told
+	s.finish()
+	time.Sleep(lastShare)
+	os.Exit(status.InternalBug)
+}
+
 // await returns when no message has come for a while, when it is time for
-// another process, or when a signal says so, which it reports.
-func (s *shared) await(ended <-chan os.Signal) (signaled bool) {
+// another process, or when this one is told to end.
+func (s *shared) await() {
 	last := time.After(mostShare)
 	wait := idleShare
 	for {
 		select {
-		case <-ended:
-			return true
+		case <-s.end:
+			return
 		case <-last:
-			return false
+			return
 		case <-time.After(wait):
 		}
 		s.mu.Lock()
@@ -201,12 +241,12 @@ func (s *shared) await(ended <-chan os.Signal) (signaled bool) {
 		if wait = idleShare - rest; jobs > 0 {
 			wait = idleShare
 		} else if wait <= 0 {
-			return false
+			return
 		}
 	}
 }
 
-// accept lets clients in until the listener is closed.
+// accept lets clients in until the listener is closed, or does not work any more.
 func (s *shared) accept(l *resident.Listener, home string) {
 	for {
 		c, err := l.Accept(s.who.UID)
@@ -214,6 +254,7 @@ func (s *shared) accept(l *resident.Listener, home string) {
 			continue
 		}
 		if err != nil {
+			s.finish()
 			return
 		}
 		if !control.Residents(home) || !s.admit(c) {
@@ -226,7 +267,7 @@ func (s *shared) accept(l *resident.Listener, home string) {
 func (s *shared) admit(c *resident.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ending || len(s.conns) >= mostConns || c.Welcome(submit.Program) != nil {
+	if s.ending || len(s.conns) >= s.most || c.Welcome(submit.Program) != nil {
 		return false
 	}
 	s.conns[c] = true
@@ -246,8 +287,7 @@ func (s *shared) serve(c *resident.Conn) {
 		}
 		s.count(1)
 		s.renew()
-		code := serve(job, files, s.run)
-		resident.Close(files)
+		code := serve(job, files, withoutThread, s.run)
 		s.count(-1)
 		if c.Send([]byte{byte(code)}) != nil {
 			return
@@ -268,6 +308,9 @@ func (s *shared) count(n int) {
 	s.jobs += n
 	s.latest = time.Now()
 }
+
+// withoutThread reads from a pipe without holding a thread for a slow client.
+func withoutThread(pipe fdio.FD) io.ReadCloser { return fdio.Pollable(pipe, "client") }
 
 // run is Run, with others.
 func (s *shared) run(text, envelope io.Reader) int {

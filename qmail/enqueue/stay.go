@@ -34,26 +34,33 @@ func Stay(post *resident.Post, first int, who Invoker, renew, leave func()) int 
 			return code
 		}
 		renew()
-		code = serve(job, files, func(text, envelope io.Reader) int { return Run(text, envelope, who, time.Now()) })
-		resident.Close(files) // a client that still writes must not wait for ever
+		code = serve(job, files, asTheyAre, func(text, envelope io.Reader) int { return Run(text, envelope, who, time.Now()) })
 		if post.Send([]byte{byte(code)}) != nil {
 			return code
 		}
 	}
 }
 
-// serve has the message of a job queued by run.
-func serve(job []byte, files []fdio.FD, run func(text, envelope io.Reader) int) int {
+// serve has the message of a job queued by run. Pipes, which are read as open has
+// it, are closed in the end: a client that still writes must not wait for ever.
+func serve(job []byte, files []fdio.FD, open func(fdio.FD) io.ReadCloser, run func(text, envelope io.Reader) int) int {
 	const pipes = 2 // text, envelope
 	if len(files) == pipes {
-		return run(files[0], files[1])
+		text, envelope := open(files[0]), open(files[1])
+		defer text.Close()
+		defer envelope.Close()
+		return run(text, envelope)
 	}
+	defer resident.Close(files)
 	text, envelope, ok := submit.SplitJob(job)
 	if !ok || len(files) > 0 {
 		return status.ReadError
 	}
 	return run(bytes.NewReader(text), bytes.NewReader(envelope))
 }
+
+// asTheyAre reads from a pipe in a thread, which is the only one.
+func asTheyAre(pipe fdio.FD) io.ReadCloser { return pipe }
 
 // letGo closes the descriptors that belong to the first message and to
 // nothing of the process's own: the client waits for the end of the pipe for a

@@ -30,8 +30,11 @@ type fileState struct {
 }
 
 // settled is how old a change must be for the clock of the file system to tell
-// it from the next one.
-const settled = 100 * time.Millisecond
+// it from the next one; settledCoarse, where it has no fractions of seconds.
+const (
+	settled       = 100 * time.Millisecond
+	settledCoarse = 1100 * time.Millisecond
+)
 
 // get returns the current configuration; the same pointer as long as nothing
 // has changed.
@@ -110,8 +113,11 @@ func (f fileState) still() bool {
 // settled reports whether a file has been as it is for so long that its next
 // change will show.
 func (f fileState) settled() bool {
-	age := time.Since(time.Unix(f.changed.Unix()))
-	return f.missing || age > settled || age < 0
+	age, long := time.Since(time.Unix(f.changed.Unix())), settled
+	if f.changed.Nsec == 0 {
+		long = settledCoarse
+	}
+	return f.missing || age > long || age < 0
 }
 
 // resolverCache reads resolv.conf(5) when it has changed.

@@ -163,6 +163,7 @@ func (s *Scheduler) Run() {
 // what is due a little, so that nothing waits long for anything else.
 func (s *Scheduler) work(ready readiness) {
 	s.steer.dropEndedRules(s.recent)
+	s.steer.releaseNumbers(s.recent)
 	s.beside.serveCalls()
 	for _, sp := range s.spawners {
 		s.takeReports(sp, ready)
@@ -240,6 +241,9 @@ func (s *Scheduler) nextWake() int64 {
 	}
 	if len(s.beside.calls) > 0 {
 		return 0
+	}
+	if at, ok := s.steer.nextRelease(); ok {
+		wake = min(wake, at)
 	}
 	if s.mayCleanUp() {
 		wake = min(wake, s.nextCleanup)

@@ -2,10 +2,14 @@ package send
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/steer"
 	"github.com/reqmail/reqmail/queue"
 )
@@ -259,30 +263,44 @@ func TestDueQueueSelection(t *testing.T) {
 	}
 }
 
-// A file system gives a message's number out again at once; number and birth
-// name one message all the same.
-func TestNumberUsedAgain(t *testing.T) {
+// The number of a message that ends in the second of its birth is kept from
+// others until that is over, and no longer.
+func TestNumberIsKept(t *testing.T) {
 	p := newPeers(t, 2, func() {})
-	seen := map[steer.Name]bool{}
-	for range 4 {
-		p.arrives(7, "a@me.example")
-		p.turns()
-		name := p.name(7)
-		if seen[name] {
-			t.Errorf("two messages are %v", name)
-		}
-		seen[name] = true
-		if st, err := os.Stat("info/7/7"); err != nil || st.ModTime().Unix() != name.Birth {
-			t.Errorf("born %v, want %d; %v", st.ModTime().Unix(), name.Birth, err)
-		}
-		p.answer(queue.Local, string([]byte{byte(p.command(queue.Local).Slot)})+"Kdone\n\x00")
-		p.turns()
-		if p.steer.index.Get(7) != nil {
-			t.Fatal("the message has not ended")
-		}
+	p.arrives(7, "a@me.example")
+	p.clock = p.name(7).Birth // in that second still
+	text, err := fdio.Open("mess/7/7", os.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
-	p.steer.births.note(8, p.clock+10, p.clock+10)
-	if n := len(p.steer.births.last); n != 1 {
-		t.Errorf("%d births are remembered, of which 1 is new", n)
+	kept, err := text.Stat()
+	text.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.answer(queue.Local, string([]byte{byte(p.command(queue.Local).Slot)})+"Kdone\n\x00")
+	p.turns()
+	if _, err := os.Stat("mess/7/7"); !os.IsNotExist(err) {
+		t.Fatalf("the message has not ended: %v", err)
+	}
+	opened := func() bool {
+		links, _ := filepath.Glob("/proc/self/fd/*")
+		return slices.ContainsFunc(links, func(link string) bool {
+			st, err := os.Stat(link)
+			return err == nil && st.Sys().(*syscall.Stat_t).Ino == kept.Ino
+		})
+	}
+	if !opened() {
+		t.Error("its number can be given to another message")
+	}
+	if wake := p.nextWake(); wake != p.clock+1 {
+		t.Errorf("it wakes in %d seconds, want 1", wake-p.clock)
+	}
+	p.clock++
+	p.turns()
+	for deadline := time.Now().Add(20 * time.Second); opened(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("its number is never given to another message")
+		}
 	}
 }

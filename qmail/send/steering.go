@@ -1,9 +1,12 @@
 package send
 
 import (
-	"maps"
+	"slices"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/maillog"
 	"github.com/reqmail/reqmail/compat/steer"
 	"github.com/reqmail/reqmail/qmail/roster"
@@ -22,7 +25,7 @@ type steering struct {
 	orders  *orders.Journal
 	reasons *reasons.Log     // nil where it cannot be written
 	active  map[queue.ID]int // jobs of a message
-	births  births
+	numbers numbers
 	doomed  dueQueue        // messages to be removed
 	socket  *steer.Listener // nil where there is none
 	looks   chan struct{}   // one for each look at the whole queue that goes on
@@ -73,8 +76,9 @@ func canSteer() bool { return syscall.Access(steer.Folder, searchable|writable) 
 
 func newSteering() *steering {
 	return &steering{
-		active: map[queue.ID]int{},
-		looks:  make(chan struct{}, maxLooks),
+		numbers: newNumbers(),
+		active:  map[queue.ID]int{},
+		looks:   make(chan struct{}, maxLooks),
 	}
 }
 
@@ -110,49 +114,78 @@ func (st *steering) ended(id queue.ID, now int64) {
 	}
 	st.meter.Ended(now)
 	if r := st.index.Get(id); r != nil {
-		st.births.note(id, int64(r.Birth), now)
+		st.numbers.keep(id, int64(r.Birth), now)
 	}
 	st.index.Remove(id)
 	st.orders.Drop(id)
 }
 
-// leastBirth is the earliest birth by which a message that gets a number can be
-// told from the one that had it before, in Unix seconds: a file system gives a
-// number out again at once.
-func (st *steering) leastBirth(id queue.ID) int64 {
-	if st == nil {
-		return 0
-	}
-	return st.births.after(id)
+// numbers keeps the numbers of messages that ended in the second of their birth
+// from being given to others in that second: a file system gives them out again
+// at once, and number and birth must name one message. A number is kept by a
+// descriptor of the text, which may be unlinked meanwhile.
+type numbers struct {
+	kept []keptNumber // the one born first first
+	most int
 }
 
-// births are those of messages that have ended lately, or were dated later than
-// now, in Unix seconds.
-type births struct {
-	last   map[queue.ID]int64
-	purged int64 // Unix seconds
+type keptNumber struct {
+	text  fdio.FD
+	birth int64 // Unix seconds
 }
 
-func (b *births) note(id queue.ID, birth, now int64) {
-	if now != b.purged {
-		maps.DeleteFunc(b.last, func(_ queue.ID, birth int64) bool { return birth < now-1 })
-		b.purged = now
+// mostNumbers is how many numbers are kept: more do not end in a second.
+const mostNumbers = 4096
+
+func newNumbers() numbers {
+	var files syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) != nil {
+		return numbers{}
 	}
-	if birth >= now-1 {
-		if b.last == nil {
-			b.last = map[queue.ID]int64{}
+	return numbers{most: int(min(files.Cur/2, mostNumbers))}
+}
+
+// keep keeps the number of a message that is about to lose its text.
+func (n *numbers) keep(id queue.ID, birth, now int64) {
+	if birth != now || len(n.kept) >= n.most {
+		return
+	}
+	if f, err := fdio.Open(id.Mess(), unix.O_PATH, 0); err == nil {
+		n.kept = append(n.kept, keptNumber{f, birth})
+	}
+}
+
+// release lets go of the numbers whose second is over; beside the loop, for then
+// the file system removes their texts.
+func (n *numbers) release(now int64) {
+	over := slices.IndexFunc(n.kept, func(k keptNumber) bool { return k.birth == now })
+	if over < 0 {
+		over = len(n.kept)
+	}
+	if over == 0 {
+		return
+	}
+	go func(done []keptNumber) {
+		for _, k := range done {
+			k.text.Close()
 		}
-		b.last[id] = birth
+	}(slices.Clone(n.kept[:over]))
+	n.kept = slices.Delete(n.kept, 0, over)
+}
+
+func (st *steering) releaseNumbers(now int64) {
+	if st != nil {
+		st.numbers.release(now)
 	}
 }
 
-// after returns the second after the last birth of a message of that number, 0
-// if that is long past.
-func (b *births) after(id queue.ID) int64 {
-	if birth, ok := b.last[id]; ok {
-		return birth + 1
+// nextRelease is when numbers can be let go, in Unix seconds; false: there are
+// none.
+func (st *steering) nextRelease() (at int64, ok bool) {
+	if st == nil || len(st.numbers.kept) == 0 {
+		return 0, false
 	}
-	return 0
+	return st.numbers.kept[0].birth + 1, true
 }
 
 // started notes a delivery of a job.

@@ -110,9 +110,8 @@ func (s *Scheduler) preprocess(id queue.ID) {
 	s.todo.running++
 	s.takingIn.meet(id)
 	config := *s.config // HUP changes it
-	least := s.steer.leastBirth(id)
 	go func() {
-		s.todo.results <- config.prepare(id, least, s.todo.commits)
+		s.todo.results <- config.prepare(id, s.todo.commits)
 		s.signals.poke()
 	}()
 }
@@ -126,9 +125,9 @@ type prepared struct {
 	err   error
 }
 
-// prepare preprocesses a message, which must not be born before least: S4 → S4,
-// all of S5 but the end of todo/ID. It is called beside the loop.
-func (c *Config) prepare(id queue.ID, least int64, commits *queue.Commits) (m prepared) {
+// prepare preprocesses a message: S4 → S4, all of S5 but the end of todo/ID. It
+// is called beside the loop.
+func (c *Config) prepare(id queue.ID, commits *queue.Commits) (m prepared) {
 	m.id = id
 	if m.rule, m.err = c.decide(id); m.err != nil {
 		return m
@@ -136,7 +135,6 @@ func (c *Config) prepare(id queue.ID, least int64, commits *queue.Commits) (m pr
 	p := queue.Preprocessor{
 		Copy:    c.archivist(m.rule),
 		Commits: commits,
-		Least:   least,
 		Route:   c.route,
 		Began:   func(id queue.ID) { m.lines = append(m.lines, maillog.NewMessage(uint64(id))) },
 		Sender: func(id queue.ID, size uint64, sender string, qp, uid uint64) {
