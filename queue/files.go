@@ -29,7 +29,11 @@ func syncDirOf(path string) error {
 }
 
 func openDirOf(path string) (fdio.FD, error) {
-	return fdio.Open(path[:strings.LastIndexByte(path, '/')], syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	return openDir(path[:strings.LastIndexByte(path, '/')])
+}
+
+func openDir(path string) (fdio.FD, error) {
+	return fdio.Open(path, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 }
 
 // unlinkIfThere removes a file; that it does not exist is no error.
