@@ -25,9 +25,9 @@ type nearDir struct {
 	open bool
 }
 
-const nearKinds = 5
+const nearKinds = 4
 
-// nearKind is the place of a kind in dirs; the last one is not split.
+// nearKind is the place of a kind in dirs.
 func nearKind(k Kind) int {
 	switch k {
 	case MessFile:
@@ -36,14 +36,12 @@ func nearKind(k Kind) int {
 		return 1
 	case LocalFile:
 		return 2
-	case RemoteFile:
-		return 3
 	}
-	return 4
+	return 3
 }
 
-// Stat describes a message's file of one of the kinds mess, info, local, remote
-// and todo.
+// Stat describes a message's file of one of the kinds mess, info, local and
+// remote.
 func (n *Near) Stat(k Kind, id ID, st *syscall.Stat_t) error {
 	dir, err := n.dir(k, id)
 	if err != nil {
@@ -52,9 +50,8 @@ func (n *Near) Stat(k Kind, id ID, st *syscall.Stat_t) error {
 	return dir.StatQuick(n.name, st)
 }
 
-// Open opens a message's file of one of these kinds for reading. What is read
-// thereby is not noted in the file's time of access, where that can be had: it
-// would have to be written for each.
+// Open opens such a file for reading. That it is read is not noted in its time of
+// access, where that can be had: it would have to be written for each.
 func (n *Near) Open(k Kind, id ID) (fdio.FD, error) {
 	dir, err := n.dir(k, id)
 	if err != nil {
@@ -77,12 +74,8 @@ func (n *Near) dir(k Kind, id ID) (fdio.FD, error) {
 	}
 	d := &n.dirs[nearKind(k)]
 	if !d.open {
-		path := string(k)
-		if Built().IsSplit(k) {
-			path = part(path, n.part-1)
-		}
 		var err error
-		if d.fd, err = fdio.Open(path, unix.O_PATH|syscall.O_DIRECTORY, 0); err != nil {
+		if d.fd, err = fdio.Open(part(string(k), n.part-1), unix.O_PATH|syscall.O_DIRECTORY, 0); err != nil {
 			return -1, err
 		}
 		d.open = true
