@@ -66,6 +66,7 @@ type Scheduler struct {
 	failed  dueQueue                 // could not even be looked at
 	fair    *fair                    // nil: C's order
 	passes  [queue.Channels]*pass
+	over    int // messages that were opened in this turn and none of whose recipients could be tried
 	jobs    int
 	maxJobs int
 
