@@ -52,8 +52,9 @@ func List(w io.Writer) error {
 		free: make(chan []byte, 2*Listers), stop: make(chan struct{}),
 	}
 	defer close(l.stop)
+	polling := startPolling()
 	for range Listers {
-		go l.lister()
+		go l.lister(polling)
 	}
 	go l.scan()
 	for b := range l.order {

@@ -41,8 +41,8 @@ type head struct {
 var errStopped = errors.New("stopped")
 
 // lister lists batches.
-func (l *list) lister() {
-	s := &lister{list: l, thread: ownThread(), text: l.block(), in: bufio.NewReaderSize(nil, 2048)}
+func (l *list) lister(polling bool) {
+	s := &lister{list: l, thread: ownThread(polling), text: l.block(), in: bufio.NewReaderSize(nil, 2048)}
 	defer s.near.Close()
 	for b := range l.work {
 		b.err = s.all(b)

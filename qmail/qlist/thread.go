@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,14 +19,15 @@ type thread struct {
 // ownThread keeps the goroutine on its thread, which ends with it, and gives that
 // a table of descriptors of its own: the kernel then need not keep other threads
 // from it at each call, and files can be closed by the dozen. Where a container
-// forbids that, they are closed one by one.
+// forbids that, they are closed one by one. polling says that the runtime has
+// opened the descriptors that it uses on any thread: those are in every table then.
 //
 // As root it becomes to file systems who owns the queue: an owner's permission
 // takes a kernel less time to find than root's.
-func ownThread() thread {
+func ownThread(polling bool) thread {
 	runtime.LockOSThread()
 	t := thread{closing: 1}
-	if unix.Unshare(unix.CLONE_FILES) == nil {
+	if polling && unix.Unshare(unix.CLONE_FILES) == nil {
 		t.closing = 32
 	}
 	var st syscall.Stat_t
@@ -35,6 +37,19 @@ func ownThread() thread {
 		t.lowered = true
 	}
 	return t
+}
+
+// startPolling has the runtime open its poller, which it otherwise does at some
+// time later, and use it on whatever thread collects garbage. It reports whether
+// that was done: a pipe takes deadlines only there.
+func startPolling() bool {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	defer w.Close()
+	return r.SetDeadline(time.Time{}) == nil
 }
 
 // raise makes the thread root again; false if it is or was not. What the owner of

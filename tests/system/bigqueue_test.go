@@ -1,8 +1,10 @@
 package system
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,6 +42,7 @@ func TestBigQueue(t *testing.T) {
 	b.ok(b.Stop())
 	b.timed("TERM after a start", began, 10*time.Second)
 	b.answers("without qmail-send")
+	b.lists()
 }
 
 // bigQueue is a system with many messages that a remote host defers.
@@ -108,6 +111,27 @@ func (b *bigQueue) memory() {
 	b.t.Logf("%d messages: qmail-send takes %d bytes", b.count, resident)
 	if b.measure && b.count <= 1_000_000 && resident > most {
 		b.t.Errorf("qmail-send takes %d bytes, want %d at most", resident, most)
+	}
+}
+
+// lists has qmail-qread list the queue again and again, also where the runtime
+// collects garbage on every thread all the while.
+func (b *bigQueue) lists() {
+	b.t.Helper()
+	for n := range 10 {
+		c := b.Command("qmail-qread")
+		if n > 0 {
+			c.Env = append(slices.Clip(c.Env), "GOGC=1")
+		}
+		began := time.Now()
+		out, err := c.Output()
+		if lines := bytes.Count(out, []byte("\n")); err != nil || lines != 2*b.count {
+			b.t.Fatalf("qmail-qread: %v, %d lines of %d messages", err, lines, b.count)
+		}
+		b.timed("qmail-qread", began, 0)
+		if b.measure {
+			break
+		}
 	}
 }
 
