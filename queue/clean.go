@@ -49,18 +49,20 @@ func SweepIntd(now int64) {
 
 // sweep removes the old files of a directory that are ripe.
 func sweep(dir string, now int64, ripe func(name string) bool) {
-	s := &Scan{dirs: []string{dir}, file: -1}
-	defer s.Close()
-	for {
-		name, more, err := s.nextName()
-		if !more || err != nil {
-			return
-		}
-		var st syscall.Stat_t
-		path := dir + "/" + name
-		if syscall.Stat(path, &st) == nil && old(&st, now) && ripe(name) {
-			_ = syscall.Unlink(path)
-		}
+	f, err := openDir(dir)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	buf := make([]byte, 4<<10)
+	for more := true; more && err == nil; {
+		more, err = f.Entries(buf, func(_ byte, name []byte) {
+			var st syscall.Stat_t
+			path := dir + "/" + string(name)
+			if syscall.Stat(path, &st) == nil && old(&st, now) && ripe(string(name)) {
+				_ = syscall.Unlink(path)
+			}
+		})
 	}
 }
 

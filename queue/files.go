@@ -30,7 +30,11 @@ func syncDirOf(path string) error {
 }
 
 func openDirOf(path string) (fdio.FD, error) {
-	return fdio.Open(dirOf(path), syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	return openDir(dirOf(path))
+}
+
+func openDir(path string) (fdio.FD, error) {
+	return fdio.Open(path, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 }
 
 func dirOf(path string) string { return path[:strings.LastIndexByte(path, '/')] }

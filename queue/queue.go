@@ -43,7 +43,10 @@
 // directory of every program that uses it.
 package queue
 
-import "strconv"
+import (
+	"math"
+	"strconv"
+)
 
 // split is the number of directories that mess, info, local and remote are
 // split into; a link-time constant as in C (conf-split).
@@ -82,17 +85,20 @@ func (id ID) Bounce() string { return "bounce/" + id.String() }
 func (id ID) Recipients(c Channel) string { return c.String() + "/" + id.Sub() }
 
 // ParseID reads a file name that is a message number: decimal digits only.
-func ParseID(name string) (ID, bool) {
-	if name == "" {
+func ParseID(name string) (ID, bool) { return parseID(name) }
+
+func parseID[T string | []byte](name T) (id ID, ok bool) {
+	if len(name) == 0 {
 		return 0, false
 	}
 	for i := range len(name) {
-		if name[i] < '0' || name[i] > '9' {
+		digit := ID(name[i] - '0')
+		if digit > 9 || id > (math.MaxUint64-digit)/10 {
 			return 0, false
 		}
+		id = 10*id + digit
 	}
-	n, err := strconv.ParseUint(name, 10, 64)
-	return ID(n), err == nil
+	return id, true
 }
 
 // Channel is a way of delivery: one recipient file, one spawner.

@@ -2,10 +2,8 @@ package queue
 
 import (
 	"strconv"
-	"syscall"
 
 	"github.com/reqmail/reqmail/compat/fdio"
-	"golang.org/x/sys/unix"
 )
 
 // Scan walks over the message numbers in a directory, in the file system's
@@ -15,7 +13,14 @@ type Scan struct {
 	dirs  []string
 	file  fdio.FD // of the directory being read; -1 between directories
 	buf   []byte
-	names []string
+	found []entry // not yet returned
+	next  int     // of found
+}
+
+// entry is an entry of a directory; ok is false if it is no number.
+type entry struct {
+	id ID
+	ok bool
 }
 
 // ScanTodo walks over todo, which it opens at once.
@@ -55,23 +60,13 @@ func ScanLeftovers() *Scan {
 // the same directory later. ok is false for an entry that is no number, so
 // that a caller can do one entry at a time.
 func (s *Scan) Next() (id ID, ok, more bool, err error) {
-	name, more, err := s.nextName()
-	if !more || err != nil {
-		return 0, false, more, err
-	}
-	id, ok = ParseID(name)
-	return id, ok, true, nil
-}
-
-// nextName returns the next directory entry; results as for Next.
-func (s *Scan) nextName() (name string, more bool, err error) {
-	for len(s.names) == 0 {
+	for s.next == len(s.found) {
 		if s.file < 0 {
 			if len(s.dirs) == 0 {
-				return "", false, nil
+				return 0, false, false, nil
 			}
 			if err := s.open(); err != nil {
-				return "", true, err
+				return 0, false, true, err
 			}
 		}
 		if !s.fill() {
@@ -79,13 +74,14 @@ func (s *Scan) nextName() (name string, more bool, err error) {
 			s.file = -1
 		}
 	}
-	name, s.names = s.names[0], s.names[1:]
-	return name, true, nil
+	e := s.found[s.next]
+	s.next++
+	return e.id, e.ok, true, nil
 }
 
 // open opens the next directory.
 func (s *Scan) open() error {
-	f, err := fdio.Open(s.dirs[0], syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	f, err := openDir(s.dirs[0])
 	if err != nil {
 		return &FileError{"unable to opendir", s.dirs[0], err}
 	}
@@ -98,19 +94,19 @@ func (s *Scan) Close() {
 	if s.file >= 0 {
 		s.file.Close()
 	}
-	s.file, s.dirs, s.names = -1, nil, nil
+	s.file, s.dirs, s.found, s.next = -1, nil, nil, 0
 }
 
-// fill reads more names of the open directory, false at its end. As in C, an
+// fill reads more entries of the open directory, false at its end. As in C, an
 // error of readdir(3) is an end.
 func (s *Scan) fill() bool {
 	if s.buf == nil {
 		s.buf = make([]byte, 32<<10)
 	}
-	n, err := unix.ReadDirent(int(s.file), s.buf)
-	if err != nil || n <= 0 {
-		return false
-	}
-	_, _, s.names = unix.ParseDirent(s.buf[:n], -1, s.names[:0])
-	return true
+	s.found, s.next = s.found[:0], 0
+	more, err := s.file.Entries(s.buf, func(_ byte, name []byte) {
+		id, ok := parseID(name)
+		s.found = append(s.found, entry{id, ok})
+	})
+	return more && err == nil
 }

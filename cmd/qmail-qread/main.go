@@ -20,6 +20,7 @@ package main
 import (
 	"errors"
 	"os"
+	"runtime"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/errno"
@@ -37,6 +38,8 @@ func run() int {
 	if err := syscall.Chdir(home.Dir() + "/queue"); err != nil {
 		return fatal("unable to chdir: " + errno.Text(err))
 	}
+	// Each lister needs one, as its calls do not give it up; and the writer.
+	runtime.GOMAXPROCS(max(runtime.NumCPU(), qlist.Listers+1))
 	// Unlike fdio, os.Stdout ends the program when nobody reads any more.
 	err := qlist.List(os.Stdout)
 	var dir *queue.FileError

@@ -37,14 +37,10 @@ const failed = 111
 // same in every run: the tests of crashes and errors go by that.
 func init() { runtime.LockOSThread() }
 
-// garbage is how large it may grow in percent of what is in use: the index of a
-// large queue, which costs a collection next to nothing.
-const garbage = 25
-
 func main() { program.Main("qmail-send", failed, run) }
 
 func run() int {
-	debug.SetGCPercent(garbage)
+	debug.SetGCPercent(send.Garbage(0))
 	files := send.Standard()
 	if err := serve(files); err != nil {
 		_, _ = files.Log.WriteString(maillog.Alert("cannot start: "+err.Error()) + "\n")

@@ -23,8 +23,8 @@ func TestForms(t *testing.T) {
 		if got := Header(test.at); got != test.header {
 			t.Errorf("Header: %q", got)
 		}
-		if got := Listing(test.at); got != test.listing {
-			t.Errorf("Listing: %q", got)
+		if got := string(AppendListing(nil, test.at)); got != test.listing {
+			t.Errorf("AppendListing: %q", got)
 		}
 		if got := Mbox(test.at); got != test.mbox {
 			t.Errorf("Mbox: %q", got)

@@ -238,3 +238,16 @@ func TestTimedWrite(t *testing.T) {
 		})
 	}
 }
+
+// FuzzEntries: no buffer makes the parser of directories read beyond it.
+func FuzzEntries(f *testing.F) {
+	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x18\x00\x0824\x00\x00\x00"))
+	f.Add(bytes.Repeat([]byte{0xff}, 40))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		parseEntries(b, func(_ byte, name []byte) {
+			if len(name) == 0 || len(name) > len(b) {
+				t.Fatalf("%q", name)
+			}
+		})
+	})
+}

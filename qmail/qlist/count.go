@@ -1,14 +1,9 @@
 package qlist
 
 import (
-	"bytes"
-	"encoding/binary"
 	"slices"
 	"strings"
 	"syscall"
-
-	"github.com/reqmail/reqmail/compat/fdio"
-	"golang.org/x/sys/unix"
 )
 
 // Counts is what qmail-qstat tells.
@@ -40,7 +35,7 @@ type counter struct {
 // dot before them, and "*" itself where there are none.
 func (c *counter) visible(dir string) []string {
 	var names []string
-	_ = c.entries(dir, func(_ byte, name []byte) {
+	_ = entries(dir, c.buf, func(_ byte, name []byte) {
 		if name[0] != '.' {
 			names = append(names, string(name))
 		}
@@ -73,7 +68,7 @@ func (c *counter) tree(path string) int {
 func (c *counter) below(dir string) int {
 	files := 0
 	var others []string
-	err := c.entries(dir, func(kind byte, name []byte) {
+	err := entries(dir, c.buf, func(kind byte, name []byte) {
 		switch kind {
 		case syscall.DT_REG:
 			files++
@@ -88,41 +83,6 @@ func (c *counter) below(dir string) int {
 		files += c.tree(path)
 	}
 	return files
-}
-
-// entries calls f for each entry of dir but "." and ".."; kind is one of the
-// DT_ constants of readdir(3). name is valid during the call.
-func (c *counter) entries(dir string, f func(kind byte, name []byte)) error {
-	file, err := fdio.Open(dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	for {
-		n, err := unix.ReadDirent(int(file), c.buf)
-		if err != nil || n <= 0 {
-			return err
-		}
-		parseEntries(c.buf[:n], f)
-	}
-}
-
-// parseEntries takes apart what getdents64(2) returns: records of an 8 byte
-// inode number, an 8 byte position, a 2 byte record length, a type byte, and
-// the name, ended by NUL.
-func parseEntries(b []byte, f func(kind byte, name []byte)) {
-	const lengthAt, kindAt, nameAt = 16, 18, 19
-	for len(b) > nameAt {
-		length := int(binary.NativeEndian.Uint16(b[lengthAt:]))
-		if length <= nameAt || length > len(b) {
-			return
-		}
-		name, _, _ := bytes.Cut(b[nameAt:length], []byte{0})
-		if s := string(name); s != "" && s != "." && s != ".." {
-			f(b[kindAt], name)
-		}
-		b = b[length:]
-	}
 }
 
 // trouble words an error as find(1) does in the C locale.

@@ -3,7 +3,9 @@ package qlist
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -124,6 +126,108 @@ func TestListEndsAtUnreadableFile(t *testing.T) {
 	}
 }
 
+// TestListOfManyBounces: what tells of a few bouncing messages tells of many.
+func TestListOfManyBounces(t *testing.T) {
+	emptyQueue(t)
+	const count = 1600
+	files := map[string]string{"bounce/0101": ""} // not the name of 101
+	for n := range count {
+		id := queue.ID(100 + n)
+		files[id.Mess()], files[id.Info()] = "x", "Fa\x00"
+	}
+	for n := 2; n < count; n += 2 {
+		files[queue.ID(100+n).Bounce()] = ""
+		if n != 2 && n != 1000 && n != count-2 {
+			continue
+		}
+		write(t, files)
+		var out bytes.Buffer
+		if err := List(&out); err != nil || bytes.Count(out.Bytes(), []byte("\n")) != count {
+			t.Fatalf("%v, %d lines", err, bytes.Count(out.Bytes(), []byte("\n")))
+		}
+		for line := range strings.Lines(out.String()) {
+			var id int
+			_, rest, _ := strings.Cut(line, "#")
+			if _, err := fmt.Sscanf(rest, "%d", &id); err != nil {
+				t.Fatal(err)
+			}
+			want := id > 100 && id%2 == 0 && id <= 100+n
+			if got := strings.HasSuffix(line, "  1  <a>  bouncing\n"); got != want {
+				t.Fatalf("up to %d: %q", 100+n, line)
+			}
+		}
+	}
+}
+
+// TestListAsOwner: who looks at the queue as root sees all of it, whoever owns
+// what is in it.
+func TestListAsOwner(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	const owner = 12345
+	all := map[string]string{"mess/1/24": "x", "info/1/24": "Fa\x00", "local/1/24": "Tb\x00", "remote/1/24": "Dc\x00", "bounce/24": ""}
+	const want = "9 Sep 2001 01:46:40 GMT  #24  1  <a>  bouncing\n\tlocal\tb\n  done\tremote\tc\n"
+	for _, foreign := range []string{"", "mess/1", "info/1/24", "local/1", "local/1/24", "remote/1", "remote/1/24", "bounce"} {
+		emptyQueue(t)
+		write(t, all)
+		err := filepath.WalkDir(".", func(path string, _ os.DirEntry, err error) error {
+			if err != nil || path == foreign {
+				return err
+			}
+			return os.Chown(path, owner, owner)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		if err := List(&out); err != nil || out.String() != want {
+			t.Errorf("%q is root's: %v, %q", foreign, err, out.String())
+		}
+	}
+}
+
+// TestListedLocals: what a directory told some time ago hides no recipients.
+func TestListedLocals(t *testing.T) {
+	emptyQueue(t)
+	write(t, map[string]string{"local/1/24": ""})
+	l := listLocals("local/1")
+	for _, test := range []struct {
+		id    queue.ID
+		birth int64
+		may   bool
+	}{{24, 10, true}, {47, 10, false}, {47, l.at - 1, false}, {47, l.at, true}, {47, time.Now().Unix(), true}} {
+		if got := l.may(test.id, test.birth); got != test.may {
+			t.Errorf("%d of %d: %v", test.id, test.birth, got)
+		}
+	}
+	if !listLocals("local/none").may(47, 10) {
+		t.Error("a directory that cannot be read counts as empty")
+	}
+}
+
+// TestListWhileMessageBounces: a recipient that is done because he could not be
+// served is never listed as if he had been.
+func TestListWhileMessageBounces(t *testing.T) {
+	emptyQueue(t)
+	for range 300 {
+		_ = os.Remove("bounce/24")
+		write(t, map[string]string{"mess/1/24": "x", "info/1/24": "Fa\x00", "remote/1/24": "Tb@y\x00"})
+		failed := make(chan error)
+		go func() {
+			failed <- errors.Join(os.WriteFile("bounce/24", []byte("no\n"), 0o600), queue.MarkDone(24, queue.Remote, 0))
+		}()
+		var out bytes.Buffer
+		if err := errors.Join(List(&out), <-failed); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), "\tremote\tb@y\n") ||
+			strings.Contains(out.String(), "done") && !strings.Contains(out.String(), "bouncing") {
+			t.Fatalf("%q", out.String())
+		}
+	}
+}
+
 // full takes nothing.
 type full struct{}
 
@@ -228,19 +332,6 @@ func FuzzRecipients(f *testing.F) {
 				t.Fatalf("%q", line)
 			}
 		}
-	})
-}
-
-// FuzzEntries: no buffer makes the parser of directories read beyond it.
-func FuzzEntries(f *testing.F) {
-	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x18\x00\x0824\x00\x00\x00"))
-	f.Add(bytes.Repeat([]byte{0xff}, 40))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		parseEntries(b, func(_ byte, name []byte) {
-			if len(name) == 0 || len(name) > len(b) {
-				t.Fatalf("%q", name)
-			}
-		})
 	})
 }
 

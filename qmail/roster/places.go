@@ -42,17 +42,27 @@ func (p *places) find(id queue.ID, idAt func(int) queue.ID) (position int, ok bo
 
 // put enters a number that is not there; its list has it at position already.
 func (p *places) put(id queue.ID, position int, idAt func(int) queue.ID) {
-	if 5*(p.count+1) > 4*len(p.table) {
-		old := p.table
-		p.table = make([]uint32, max(least, 2*len(old)))
-		for _, at := range old {
-			if at != 0 {
-				p.table[p.slot(idAt(int(at-1)), idAt)] = at
-			}
-		}
-	}
+	p.reserve(p.count+1, idAt)
 	p.count++
 	p.table[p.slot(id, idAt)] = uint32(position + 1)
+}
+
+// reserve makes room for a count of numbers.
+func (p *places) reserve(count int, idAt func(int) queue.ID) {
+	size := max(least, len(p.table))
+	for 5*count > 4*size {
+		size *= 2
+	}
+	if size == len(p.table) {
+		return
+	}
+	old := p.table
+	p.table = make([]uint32, size)
+	for _, at := range old {
+		if at != 0 {
+			p.table[p.slot(idAt(int(at-1)), idAt)] = at
+		}
+	}
 }
 
 // remove forgets a number that its list still has, and closes the gap: what lies

@@ -291,6 +291,36 @@ func many(n int) *Snapshot {
 	return s
 }
 
+// TestListMany: a list of more messages than are kept at a time has each once, in
+// order.
+func TestListMany(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const n = 2*manyCandidates + 77
+	for _, q := range []steer.Query{{}, {Sort: "-size"}, {Limit: manyCandidates + 5}, {Filter: steer.Filter{States: []steer.State{steer.Fresh}}}} {
+		var last *steer.Message
+		sent := 0
+		total, err := many(n).List(nil, q, func(m *steer.Message) error {
+			if last != nil && q.Sort.Compare(q.Sort.Key(last), q.Sort.Key(m)) >= 0 {
+				t.Fatalf("%+v: %d after %d", q, m.ID, last.ID)
+			}
+			last = m
+			sent++
+			return nil
+		})
+		want := n
+		if q.Limit > 0 {
+			want = q.Limit
+		}
+		if err != nil || total != n || sent != want {
+			t.Errorf("%+v: %d of %d, %v", q, sent, total, err)
+		}
+	}
+	none := steer.Query{Filter: steer.Filter{Domain: "nowhere.example"}}
+	if total, err := many(n).List(nil, none, func(*steer.Message) error { t.Fatal("found"); return nil }); total != 0 || err != nil {
+		t.Errorf("%d, %v", total, err)
+	}
+}
+
 func BenchmarkList50(b *testing.B) {
 	b.Chdir(b.TempDir())
 	for b.Loop() {

@@ -34,7 +34,7 @@ type Snapshot struct {
 
 	joined    bool
 	positions places
-	next      [queue.Channels][]int64 // by position
+	next      [queue.Channels][]int64 // by position; nil: 0 for all
 }
 
 // join brings the records and their due times together.
@@ -43,10 +43,14 @@ func (s *Snapshot) join() {
 		return
 	}
 	s.joined = true
+	s.positions.reserve(len(s.Records), s.idAt)
 	for i := range s.Records {
 		s.positions.put(s.Records[i].ID, i, s.idAt)
 	}
 	for c, due := range s.Due {
+		if len(due) == 0 {
+			continue
+		}
 		s.next[c] = make([]int64, len(s.Records))
 		for _, d := range due {
 			if i, ok := s.find(d.ID); ok {
@@ -64,6 +68,14 @@ func (s *Snapshot) find(id queue.ID) (int32, bool) {
 	return int32(i), ok
 }
 
+// nextOn returns when a message is tried next on a channel; 0: it is not.
+func (s *Snapshot) nextOn(c queue.Channel, i int32) int64 {
+	if s.next[c] == nil {
+		return 0
+	}
+	return s.next[c][i]
+}
+
 // message tells what is known without files of the message at a position;
 // false for one that is being removed.
 func (s *Snapshot) message(i int32) (m steer.Message, ok bool) {
@@ -72,8 +84,8 @@ func (s *Snapshot) message(i int32) (m steer.Message, ok bool) {
 		Name:   steer.Name{ID: uint64(r.ID), Birth: int64(r.Birth)},
 		Size:   r.Bytes(),
 		Tries:  int(max(r.Tries[queue.Local], r.Tries[queue.Remote])),
-		Local:  s.next[queue.Local][i],
-		Remote: s.next[queue.Remote][i],
+		Local:  s.nextOn(queue.Local, i),
+		Remote: s.nextOn(queue.Remote, i),
 		Rule:   int(r.Rule),
 	}
 	for _, next := range []int64{m.Local, m.Remote} {
@@ -145,48 +157,62 @@ func stopped(stop <-chan struct{}) bool {
 // there are; -1 where the limit was reached before all files were looked at.
 func (s *Snapshot) List(stop <-chan struct{}, q steer.Query, each func(*steer.Message) error) (total int, err error) {
 	s.join()
-	found, total, err := s.candidates(stop, q)
-	if err != nil {
-		return 0, err
-	}
-	if q.Filter.NeedsFiles() {
-		total = 0 // only files can tell
-	}
+	files := q.Filter.NeedsFiles()
 	sent := 0
-	for _, c := range found {
-		if q.Limit > 0 && sent == q.Limit {
-			if q.Filter.NeedsFiles() {
-				return -1, nil
-			}
-			break
-		}
-		if stopped(stop) {
-			return 0, errStopped
-		}
-		m, _ := s.message(c.position)
-		s.read(&m, c.position, steer.MaxRecipients)
-		if q.Filter.NeedsFiles() {
-			if !q.Filter.MatchFiles(&m) {
-				continue
-			}
-			total++
-		}
-		m.Recipients = m.Recipients[:min(len(m.Recipients), steer.FewRecipients)]
-		if err := each(&m); err != nil {
+	var last *candidate
+	for {
+		found, left, err := s.candidates(stop, q, last)
+		if err != nil {
 			return 0, err
 		}
-		sent++
+		if last == nil {
+			total = left
+		}
+		for _, c := range found {
+			switch {
+			case q.Limit > 0 && sent == q.Limit:
+				if files {
+					total = -1
+				}
+				return total, nil
+			case stopped(stop):
+				return 0, errStopped
+			}
+			ok, err := s.tell(c.position, q, each)
+			if err != nil {
+				return 0, err
+			}
+			if ok {
+				sent++
+			}
+		}
+		if left == len(found) || !files && sent == q.Limit {
+			break
+		}
+		last = &found[len(found)-1]
+	}
+	if files {
+		total = sent // only files can tell
 	}
 	return total, nil
 }
 
-// candidates returns the messages that the index does not rule out, in order,
-// and how many they are; where the index alone decides, only the first ones.
-func (s *Snapshot) candidates(stop <-chan struct{}, q steer.Query) (found []candidate, total int, err error) {
-	limit := len(s.Records)
-	if q.Limit > 0 && !q.Filter.NeedsFiles() {
-		limit = min(limit, q.Limit)
+// tell hands the message at a position to each; false if its files rule it out.
+func (s *Snapshot) tell(i int32, q steer.Query, each func(*steer.Message) error) (ok bool, err error) {
+	m, _ := s.message(i)
+	s.read(&m, i, steer.MaxRecipients)
+	if q.Filter.NeedsFiles() && !q.Filter.MatchFiles(&m) {
+		return false, nil
 	}
+	m.Recipients = m.Recipients[:min(len(m.Recipients), steer.FewRecipients)]
+	return true, each(&m)
+}
+
+// candidates returns the messages that the index does not rule out and that come
+// after one, or nil, in order: as many as are wanted at a time. left is how many
+// there are in all.
+func (s *Snapshot) candidates(stop <-chan struct{}, q steer.Query, after *candidate) (found []candidate, left int, err error) {
+	limit := s.atATime(q)
 	order := func(a, b candidate) int { return q.Sort.Compare(a.key, b.key) }
 	ids := unique(q.Filter.IDs)
 	q.Filter.IDs = nil // they are looked up instead of compared
@@ -198,8 +224,12 @@ func (s *Snapshot) candidates(stop <-chan struct{}, q steer.Query) (found []cand
 		if q.Sort.NeedsFiles() {
 			s.read(&m, i, 1)
 		}
-		total++
-		found = append(found, candidate{i, q.Sort.Key(&m)})
+		c := candidate{i, q.Sort.Key(&m)}
+		if after != nil && order(c, *after) <= 0 {
+			return
+		}
+		left++
+		found = append(found, c)
 		if len(found) >= 2*limit+spare {
 			slices.SortFunc(found, order)
 			found = found[:limit]
@@ -220,7 +250,22 @@ func (s *Snapshot) candidates(stop <-chan struct{}, q steer.Query) (found []cand
 		add(int32(i))
 	}
 	slices.SortFunc(found, order)
-	return found, total, nil
+	return found[:min(limit, len(found))], left, nil
+}
+
+// manyCandidates are kept at a time: all of a large queue would take as much
+// memory as its index.
+const manyCandidates = 32 << 10
+
+// atATime returns how many candidates of a query are kept at a time.
+func (s *Snapshot) atATime(q steer.Query) int {
+	switch {
+	case q.Sort.NeedsFiles():
+		return len(s.Records) // the files are not to be read over and over
+	case q.Limit > 0 && !q.Filter.NeedsFiles():
+		return min(q.Limit, manyCandidates)
+	}
+	return manyCandidates
 }
 
 // spare is how many candidates too many are kept before the last ones are

@@ -1,6 +1,8 @@
 package send
 
 import (
+	"runtime/debug"
+
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/fdio"
@@ -155,6 +157,7 @@ func (s *Scheduler) walk(now int64) {
 		s.walking = false
 		s.nextCleanup = s.recent + cleanupInterval
 	})
+	debug.FreeOSMemory() // what the walk needed
 }
 
 // removeEach has the messages of a scan removed that is says so of; false if the

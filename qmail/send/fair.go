@@ -70,7 +70,7 @@ func (f *fair) of(recipient string) *destination {
 
 // idle reports whether nothing is under way or waits.
 func (d *destination) idle() bool {
-	return d.running == 0 && len(d.waiting.entries) == 0 && len(d.later) == 0 && !d.enlisted
+	return d.running == 0 && d.waiting.len() == 0 && len(d.later) == 0 && !d.enlisted
 }
 
 // forget makes room for another destination.
@@ -145,7 +145,7 @@ func (f *fair) next(sp *spawner, wantLater bool) *destination {
 	kept := f.held[:0]
 	var found *destination
 	for i, d := range f.held {
-		if len(d.later) == 0 && len(d.waiting.entries) == 0 {
+		if len(d.later) == 0 && d.waiting.len() == 0 {
 			d.enlisted = false
 			continue
 		}
@@ -161,7 +161,7 @@ func (f *fair) next(sp *spawner, wantLater bool) *destination {
 	return found
 }
 
-func (f *fair) hasFresh() bool { return f != nil && len(f.fresh.entries) > 0 }
+func (f *fair) hasFresh() bool { return f != nil && f.fresh.len() > 0 }
 
 // take returns the message that is tried next on a channel.
 func (s *Scheduler) take(c queue.Channel) (entry, bool) {
@@ -207,7 +207,7 @@ func (f *fair) any(sp *spawner, messages bool) bool {
 		return false
 	}
 	return slices.ContainsFunc(f.held, func(d *destination) bool {
-		return (len(d.later) > 0 || messages && len(d.waiting.entries) > 0) && d.allows(sp)
+		return (len(d.later) > 0 || messages && d.waiting.len() > 0) && d.allows(sp)
 	})
 }
 

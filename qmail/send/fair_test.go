@@ -264,7 +264,7 @@ func (p *peers) wantOnce() {
 	p.t.Helper()
 	times := map[queue.ID]int{}
 	for _, q := range append(p.schedules(queue.Remote), &p.done) {
-		for _, e := range q.entries {
+		for e := range q.entries() {
 			times[e.id]++
 		}
 	}

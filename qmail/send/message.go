@@ -22,8 +22,12 @@ func (s *Scheduler) enter(f found) {
 		return
 	}
 	for c := range s.channel {
-		if f.state.Recipients[c] {
+		switch {
+		case !f.state.Recipients[c]:
+		case f.flushed[c]:
 			s.channel[c].add(f.id, f.state.NextTry[c])
+		default:
+			s.channel[c].addKept(f.id, f.state.NextTry[c])
 		}
 	}
 	if f.state.Recipients == [queue.Channels]bool{} {

@@ -65,11 +65,17 @@ func (s *Scheduler) nextPass() int64 {
 // of the loop.
 const recordsPerTurn = 256
 
+// overPerTurn is how many messages are opened in a turn only to find that their
+// destination can have no more deliveries now: among a million there may be one
+// for another, but slots that become free meanwhile do not wait for it.
+const overPerTurn = 16
+
 // fillSlots starts deliveries on a channel while there are free slots and
 // messages due.
 func (s *Scheduler) fillSlots(c queue.Channel) {
+	s.over = 0
 	for range recordsPerTurn {
-		if !s.advance(c) {
+		if s.over == overPerTurn || !s.advance(c) {
 			return
 		}
 	}
@@ -165,7 +171,9 @@ func (s *Scheduler) endPass(c queue.Channel) {
 	p := s.passes[c]
 	s.passes[c] = nil
 	p.file.Close()
-	if !s.settle(p) {
+	if s.settle(p) {
+		s.over++
+	} else {
 		s.closeJob(p.job)
 	}
 }

@@ -66,6 +66,7 @@ type Scheduler struct {
 	failed  dueQueue                 // could not even be looked at
 	fair    *fair                    // nil: C's order
 	passes  [queue.Channels]*pass
+	over    int // messages that were opened in this turn and none of whose recipients could be tried
 	jobs    int
 	maxJobs int
 
@@ -251,9 +252,9 @@ func (s *Scheduler) nextWake() int64 {
 	return wake
 }
 
-// persistSchedule writes the next try of every message into its files' times,
-// where the next qmail-send, also C's, finds it. Not synced: what a power cut
-// takes is tried too soon.
+// persistSchedule writes the next try of every message into its files' times
+// unless they say so, where the next qmail-send, also C's, finds it. Not synced:
+// what a power cut takes is tried too soon.
 func (s *Scheduler) persistSchedule() {
 	for c := range s.channel {
 		for _, q := range s.schedules(queue.Channel(c)) {
@@ -263,9 +264,9 @@ func (s *Scheduler) persistSchedule() {
 }
 
 func (s *Scheduler) persist(q *dueQueue, c queue.Channel) {
-	for _, e := range q.entries {
-		if e.due >= roster.Never {
-			continue // held; its old time will do
+	for e := range q.entries() {
+		if e.kept || e.due >= roster.Never {
+			continue // the latter is held; its old time will do
 		}
 		if err := queue.SetNextTry(e.id, c, e.due); err != nil {
 			s.warnFile("unable to utime", e.id.Recipients(c), "; message will be retried too soon")

@@ -477,6 +477,68 @@ func TestNoGreeting(t *testing.T) {
 	}
 }
 
+// TestTermWritesWhatChanged: times that say when a message is due stay as they are
+// to the nanosecond, and ALRM is remembered.
+func TestTermWritesWhatChanged(t *testing.T) {
+	due := time.Unix(2_000_000_000, 123456789)
+	for _, flushed := range []bool{false, true} {
+		p := newPeers(t, 9, func() {
+			for _, id := range []queue.ID{7, 8} {
+				preprocessed(t, id, 0, "Ta@h\x00")
+				if err := os.Chtimes(id.Recipients(queue.Local), due, due); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		want := due
+		if flushed {
+			want = time.Unix(p.clock, 0)
+			p.recent = p.clock
+			p.flush("")
+		}
+		p.leaving = true
+		p.Run()
+		for _, id := range []queue.ID{7, 8} {
+			if st, err := os.Stat(id.Recipients(queue.Local)); err != nil || !st.ModTime().Equal(want) {
+				t.Errorf("flushed %v, %d: %v, %v, want %v", flushed, id, st.ModTime(), err, want)
+			}
+		}
+	}
+}
+
+// TestDueQueueInPieces: a queue of several pieces gives up what it holds in order,
+// like one that is in one piece.
+func TestDueQueueInPieces(t *testing.T) {
+	var q dueQueue
+	const n = 3*piece + 7
+	for i := range int64(n) {
+		q.add(queue.ID(i), i*7919%n)
+	}
+	gone := map[queue.ID]bool{}
+	for i := range queue.ID(n) {
+		if i%3 == 0 {
+			gone[i] = true
+		}
+	}
+	q.drop(gone)
+	q.addKept(n, -1<<63) // as far as a time goes
+	q.addKept(n+1, 1<<62)
+	last, count := int64(-1<<62), 0
+	for e, ok := q.first(); ok; e, ok = q.first() {
+		if _, early := q.take(e.due - 1); early {
+			t.Fatalf("%+v was taken before it was due", e)
+		}
+		if _, ok := q.take(e.due); !ok || e.due < last || gone[e.id] || e.kept != (e.id >= n) {
+			t.Fatalf("%+v after %d", e, last)
+		}
+		last = e.due
+		count++
+	}
+	if count != n-len(gone)+2 || q.len() != 0 || len(q.pieces) != 0 {
+		t.Errorf("%d of %d", count, n)
+	}
+}
+
 func TestSchedulePersists(t *testing.T) {
 	p := newPeers(t, 9, func() { preprocessed(t, 7, 0, "Ta@h\x00") })
 	p.channel[queue.Local] = dueQueue{}

@@ -135,8 +135,8 @@ func (s *Scheduler) snapshot() *roster.Snapshot {
 	for c := range s.channel {
 		copied.Waits[c] = s.waits(queue.Channel(c))
 		for _, q := range s.schedules(queue.Channel(c)) {
-			due := slices.Grow(copied.Due[c], len(q.entries))
-			for _, e := range q.entries {
+			due := slices.Grow(copied.Due[c], q.len())
+			for e := range q.entries() {
 				due = append(due, roster.Due{ID: e.id, Time: e.due})
 			}
 			copied.Due[c] = due

@@ -58,7 +58,7 @@ func (p *peers) wantStarted(after int64, want int) {
 
 func (p *peers) due() []int64 {
 	var times []int64
-	for _, e := range p.channel[queue.Local].entries {
+	for e := range p.channel[queue.Local].entries() {
 		times = append(times, e.due)
 	}
 	return times
@@ -248,7 +248,7 @@ func TestDueQueueSelection(t *testing.T) {
 	q.hasten(map[queue.ID]bool{50: true, 20: true, 99: true}, found, 5)
 	q.drop(map[queue.ID]bool{10: true, 98: true})
 	if len(found) != 2 || !q.has(40) || q.has(10) {
-		t.Errorf("found %v, entries %v", found, q.entries)
+		t.Errorf("found %v, places %v", found, q.pieces)
 	}
 	var order []int64
 	for {

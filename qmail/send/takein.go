@@ -38,7 +38,7 @@ func (t *takingIn) flush(c queue.Channel, now int64) {
 func (t *takingIn) hasten(f *found) {
 	for c, now := range t.flushed {
 		if now != nil {
-			f.state.NextTry[c] = *now
+			f.state.NextTry[c], f.flushed[c] = *now, true
 		}
 	}
 }
@@ -55,10 +55,11 @@ func (t *takingIn) meet(id queue.ID) {
 
 // found is a message as the walk has found it.
 type found struct {
-	id    queue.ID
-	state queue.State
-	size  int64
-	err   error
+	id      queue.ID
+	state   queue.State
+	size    int64
+	flushed [queue.Channels]bool // made due meanwhile
+	err     error
 }
 
 // Limits of taking in.
@@ -66,6 +67,12 @@ const (
 	takeInBatch = 256                    // messages that are entered at a time
 	takeInFirst = 200 * time.Millisecond // how long a start waits for the first ones
 )
+
+// Garbage returns how much memory qmail-send with so many messages may take
+// beyond what is in use, in percent of that: from 40 000 messages on, half a
+// megabyte. What is in use is mostly the index, which costs a collection next to
+// nothing.
+func Garbage(messages int) int { return max(1, min(25, 1_000_000/max(1, messages))) }
 
 // beginTakingIn begins the walk and waits a moment for its first messages:
 // a short queue is taken in, as by C, before anything else is done.
@@ -84,6 +91,7 @@ func (s *Scheduler) takeInQueue() {
 	scan := queue.ScanSplit("info")
 	defer scan.Close()
 	batch := make([]found, 0, takeInBatch)
+	count := 0
 	for more := true; more; {
 		var id queue.ID
 		var ok bool
@@ -96,6 +104,7 @@ func (s *Scheduler) takeInQueue() {
 		}
 		if ok {
 			batch = append(batch, s.lookAt(id))
+			count++
 		}
 		if more && len(batch) < takeInBatch {
 			continue
@@ -106,6 +115,7 @@ func (s *Scheduler) takeInQueue() {
 		batch = batch[:0]
 	}
 	s.fillIn()
+	debug.SetGCPercent(Garbage(count))
 	debug.FreeOSMemory() // what was needed to get here
 }
 

@@ -43,8 +43,8 @@ func TestPreprocessingTogether(t *testing.T) {
 	if left, _ := os.ReadDir("todo"); len(left) > 0 {
 		t.Errorf("%d are in todo still", len(left))
 	}
-	if len(p.channel[queue.Local].entries)+p.jobs != n {
-		t.Errorf("%d messages wait, %d are tried, want %d", len(p.channel[queue.Local].entries), p.jobs, n)
+	if p.channel[queue.Local].len()+p.jobs != n {
+		t.Errorf("%d messages wait, %d are tried, want %d", p.channel[queue.Local].len(), p.jobs, n)
 	}
 }
 

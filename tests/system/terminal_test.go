@@ -118,7 +118,7 @@ func TestManageTerminal(t *testing.T) {
 	no.shows("[y/N] ")
 	_, err := no.keys.WriteString("n\n")
 	s.ok(err)
-	no.shows("reqmail: nothing is done\r\n")
+	no.shows("reqmail: nothing is done\r\n") // what is seen may come after the end
 	var exit *exec.ExitError
 	if err := <-no.end; !errors.As(err, &exit) || exit.ExitCode() != look {
 		t.Errorf("no: %v, %q", err, no.seen())

@@ -1,0 +1,5 @@
+package fdio
+
+import "syscall"
+
+const sysFstatat = syscall.SYS_FSTATAT

@@ -1,0 +1,254 @@
+package qlist
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/reqmail/reqmail/compat/datetime"
+	"github.com/reqmail/reqmail/compat/errno"
+	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/queue"
+)
+
+// lister lists one batch after the other.
+type lister struct {
+	*list
+	thread
+	batch   *batch
+	text    []byte // of the list, not sent yet
+	heads   []head // the messages in it
+	bounces bounces
+
+	near queue.Near
+	in   *bufio.Reader // of file
+	file file
+	st   syscall.Stat_t
+	long []byte    // a record that is larger than in's buffer
+	read []fdio.FD // files to be closed
+}
+
+// head is where in text a message is called bouncing if it is.
+type head struct {
+	id queue.ID
+	at int
+}
+
+// errStopped says that nobody wants the list any more.
+var errStopped = errors.New("stopped")
+
+// lister lists batches.
+func (l *list) lister(polling bool) {
+	s := &lister{list: l, thread: ownThread(polling), text: l.block(), in: bufio.NewReaderSize(nil, 2048)}
+	defer s.near.Close()
+	for b := range l.work {
+		b.err = s.all(b)
+		s.closeRead()
+		close(b.blocks)
+	}
+}
+
+// all lists the messages of a batch.
+func (l *lister) all(b *batch) error {
+	l.batch, l.text, l.heads = b, l.text[:0], l.heads[:0]
+	for _, id := range b.ids {
+		if err := l.message(id); err != nil {
+			return errors.Join(l.flush(), err)
+		}
+		if len(l.text) >= blockSize {
+			if err := l.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return l.flush()
+}
+
+// message lists one message. Trouble with one of its files is a line of the
+// list; the error ends the list.
+func (l *lister) message(id queue.ID) error {
+	err := l.near.Stat(queue.MessFile, id, &l.st)
+	if err == syscall.EACCES && l.raise() {
+		err = l.near.Stat(queue.MessFile, id, &l.st)
+	}
+	if err != nil {
+		l.warn(id, err)
+		return nil
+	}
+	size := l.st.Size
+	if err := l.open(queue.InfoFile, id); err != nil {
+		l.warn(id, err)
+		return nil
+	}
+	sender, _, err := l.record()
+	if err != nil {
+		return err
+	}
+	if err := l.file.fd.DescribeQuick(&l.st); err != nil {
+		l.warn(id, err)
+		return nil
+	}
+	birth := l.st.Mtim.Sec
+	l.head(id, birth, size, sender)
+	if l.batch.locals.may(id, birth) {
+		if err := l.recipients(id, queue.Local); err != nil {
+			return err
+		}
+	}
+	return l.recipients(id, queue.Remote)
+}
+
+// file is an open file of a message. A read that does not fill its buffer has
+// reached the end of the file: to ask again would cost a tenth of a listing.
+type file struct{ fd fdio.FD }
+
+func (f *file) Read(p []byte) (int, error) {
+	n, err := f.fd.ReadQuick(p)
+	if err == nil && n < len(p) {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// open opens a file of a message to be read by record.
+func (l *lister) open(k queue.Kind, id queue.ID) error {
+	if len(l.read) >= l.closing {
+		l.closeRead()
+	}
+	f, err := l.near.Open(k, id)
+	if err == syscall.EMFILE || err == syscall.EACCES && l.raise() {
+		l.closeRead()
+		f, err = l.near.Open(k, id)
+	}
+	if err != nil {
+		return err
+	}
+	l.file.fd, l.read = f, append(l.read, f)
+	l.in.Reset(&l.file)
+	return nil
+}
+
+func (l *lister) closeRead() {
+	fdio.CloseAll(l.read)
+	l.read = l.read[:0]
+}
+
+// head adds the line of a message. birth is in Unix seconds.
+func (l *lister) head(id queue.ID, birth, size int64, sender []byte) {
+	if len(sender) > 0 {
+		sender = sender[1:] // the record's letter
+	}
+	t := datetime.AppendListing(l.text, time.Unix(birth, 0))
+	t = strconv.AppendUint(append(t, "  #"...), uint64(id), 10)
+	t = strconv.AppendInt(append(t, "  "...), size, 10)
+	t = append(appendSafe(append(t, "  <"...), sender), "> "...)
+	l.heads = append(l.heads, head{id, len(t)})
+	l.text = append(t, '\n')
+}
+
+// recipients adds a line for each recipient of a channel. Records of other
+// kinds, and what was not written to its end, are passed over.
+func (l *lister) recipients(id queue.ID, c queue.Channel) error {
+	switch err := l.open(queue.Kind(c.String()), id); err {
+	case nil:
+	case syscall.ENOENT:
+		return nil
+	default:
+		l.warn(id, err)
+		return nil
+	}
+	for {
+		record, whole, err := l.record()
+		if err != nil || !whole {
+			return err
+		}
+		if len(record) == 0 || record[0] != 'T' && record[0] != 'D' {
+			continue
+		}
+		if record[0] == 'D' {
+			l.text = append(l.text, "  done"...)
+		}
+		l.text = append(append(append(l.text, '\t'), c.String()...), '\t')
+		l.text = append(appendSafe(l.text, record[1:]), '\n')
+		if len(l.text) >= blockSize {
+			if err := l.flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// record returns the next record without its NUL, valid until the next call.
+// whole is false for what stands at the end of the file without one.
+func (l *lister) record() (record []byte, whole bool, err error) {
+	part, err := l.in.ReadSlice(0)
+	if err == nil {
+		return part[:len(part)-1], true, nil
+	}
+	l.long = l.long[:0]
+	for err == bufio.ErrBufferFull {
+		l.long = append(l.long, part...)
+		part, err = l.in.ReadSlice(0)
+	}
+	l.long = append(l.long, part...)
+	switch err {
+	case nil:
+		return l.long[:len(l.long)-1], true, nil
+	case io.EOF:
+		return l.long, false, nil
+	}
+	return nil, false, ErrRead
+}
+
+// appendSafe appends p with "_" for what is not printable ASCII.
+func appendSafe(text, p []byte) []byte {
+	start := len(text)
+	text = append(text, p...)
+	for i, c := range text[start:] {
+		if c < ' ' || c > '~' {
+			text[start+i] = '_'
+		}
+	}
+	return text
+}
+
+// warn adds that a file of a message cannot be shown.
+func (l *lister) warn(id queue.ID, trouble error) {
+	l.text = append(l.text, "warning: trouble with #"+id.String()+": "+errno.Text(trouble)+"\n"...)
+}
+
+// flush sends the text.
+func (l *lister) flush() error {
+	select {
+	case l.batch.blocks <- l.withBounces():
+		l.text, l.heads = l.block(), l.heads[:0]
+		return nil
+	case <-l.stop:
+		return errStopped
+	}
+}
+
+// withBounces returns the text with a word for the messages that are bouncing.
+func (l *lister) withBounces() []byte {
+	if len(l.heads) == 0 {
+		return l.text
+	}
+	if !l.bounces.list() && l.raise() {
+		l.bounces.list()
+	}
+	var with []byte
+	from := 0
+	for _, h := range l.heads {
+		if l.bounces.has(h.id) {
+			with = append(append(with, l.text[from:h.at]...), " bouncing"...)
+			from = h.at
+		}
+	}
+	if from == 0 {
+		return l.text
+	}
+	return append(with, l.text[from:]...)
+}
