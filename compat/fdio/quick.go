@@ -3,8 +3,6 @@ package fdio
 import (
 	"syscall"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // The quick calls are for files by the hundred thousand, small and most likely
@@ -61,21 +59,4 @@ func errorOf(e syscall.Errno) error {
 		return e
 	}
 	return nil
-}
-
-// CloseAll closes descriptors: those of successive numbers with one call, where
-// the kernel has it.
-func CloseAll(fds []FD) {
-	for len(fds) > 0 {
-		n := 1
-		for n < len(fds) && fds[n] == fds[0]+FD(n) {
-			n++
-		}
-		if n == 1 || unix.CloseRange(uint(fds[0]), uint(fds[n-1]), 0) != nil {
-			for _, f := range fds[:n] {
-				f.Close()
-			}
-		}
-		fds = fds[n:]
-	}
 }

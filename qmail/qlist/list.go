@@ -52,9 +52,8 @@ func List(w io.Writer) error {
 		free: make(chan []byte, 2*Listers), stop: make(chan struct{}),
 	}
 	defer close(l.stop)
-	polling := startPolling()
 	for range Listers {
-		go l.lister(polling)
+		go l.lister()
 	}
 	go l.scan()
 	for b := range l.order {

@@ -55,8 +55,8 @@ type bounces struct {
 }
 
 // list takes in the directory, if one look at it is enough, for there may be many
-// of them; else it returns false.
-func (b *bounces) list() bool {
+// of them; all tells.
+func (b *bounces) list() {
 	if b.buf == nil {
 		b.buf, b.ids = make([]byte, 16<<10), map[queue.ID]bool{}
 	}
@@ -64,7 +64,7 @@ func (b *bounces) list() bool {
 	b.all = false
 	dir, err := fdio.Open("bounce", syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
-		return false
+		return
 	}
 	defer dir.Close()
 	more, err := dir.Entries(b.buf, func(_ byte, name []byte) {
@@ -76,7 +76,6 @@ func (b *bounces) list() bool {
 		more, err = dir.Entries(b.buf, func(byte, []byte) {})
 	}
 	b.all = !more && err == nil
-	return b.all
 }
 
 // has reports whether a message was bouncing when list was called, or is now.

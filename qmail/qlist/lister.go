@@ -17,7 +17,6 @@ import (
 // lister lists one batch after the other.
 type lister struct {
 	*list
-	thread
 	batch   *batch
 	text    []byte // of the list, not sent yet
 	heads   []head // the messages in it
@@ -27,8 +26,7 @@ type lister struct {
 	in   *bufio.Reader // of file
 	file file
 	st   syscall.Stat_t
-	long []byte    // a record that is larger than in's buffer
-	read []fdio.FD // files to be closed
+	long []byte // a record that is larger than in's buffer
 }
 
 // head is where in text a message is called bouncing if it is.
@@ -41,12 +39,11 @@ type head struct {
 var errStopped = errors.New("stopped")
 
 // lister lists batches.
-func (l *list) lister(polling bool) {
-	s := &lister{list: l, thread: ownThread(polling), text: l.block(), in: bufio.NewReaderSize(nil, 2048)}
+func (l *list) lister() {
+	s := &lister{list: l, text: l.block(), in: bufio.NewReaderSize(nil, 2048)}
 	defer s.near.Close()
 	for b := range l.work {
 		b.err = s.all(b)
-		s.closeRead()
 		close(b.blocks)
 	}
 }
@@ -70,11 +67,7 @@ func (l *lister) all(b *batch) error {
 // message lists one message. Trouble with one of its files is a line of the
 // list; the error ends the list.
 func (l *lister) message(id queue.ID) error {
-	err := l.near.Stat(queue.MessFile, id, &l.st)
-	if err == syscall.EACCES && l.raise() {
-		err = l.near.Stat(queue.MessFile, id, &l.st)
-	}
-	if err != nil {
+	if err := l.near.Stat(queue.MessFile, id, &l.st); err != nil {
 		l.warn(id, err)
 		return nil
 	}
@@ -84,11 +77,13 @@ func (l *lister) message(id queue.ID) error {
 		return nil
 	}
 	sender, _, err := l.record()
+	statErr := l.file.fd.DescribeQuick(&l.st)
+	l.file.fd.Close()
 	if err != nil {
 		return err
 	}
-	if err := l.file.fd.DescribeQuick(&l.st); err != nil {
-		l.warn(id, err)
+	if statErr != nil {
+		l.warn(id, statErr)
 		return nil
 	}
 	birth := l.st.Mtim.Sec
@@ -115,25 +110,13 @@ func (f *file) Read(p []byte) (int, error) {
 
 // open opens a file of a message to be read by record.
 func (l *lister) open(k queue.Kind, id queue.ID) error {
-	if len(l.read) >= l.closing {
-		l.closeRead()
-	}
 	f, err := l.near.Open(k, id)
-	if err == syscall.EMFILE || err == syscall.EACCES && l.raise() {
-		l.closeRead()
-		f, err = l.near.Open(k, id)
-	}
 	if err != nil {
 		return err
 	}
-	l.file.fd, l.read = f, append(l.read, f)
+	l.file.fd = f
 	l.in.Reset(&l.file)
 	return nil
-}
-
-func (l *lister) closeRead() {
-	fdio.CloseAll(l.read)
-	l.read = l.read[:0]
 }
 
 // head adds the line of a message. birth is in Unix seconds.
@@ -160,6 +143,7 @@ func (l *lister) recipients(id queue.ID, c queue.Channel) error {
 		l.warn(id, err)
 		return nil
 	}
+	defer l.file.fd.Close()
 	for {
 		record, whole, err := l.record()
 		if err != nil || !whole {
@@ -236,9 +220,7 @@ func (l *lister) withBounces() []byte {
 	if len(l.heads) == 0 {
 		return l.text
 	}
-	if !l.bounces.list() && l.raise() {
-		l.bounces.list()
-	}
+	l.bounces.list()
 	var with []byte
 	from := 0
 	for _, h := range l.heads {
