@@ -2,6 +2,8 @@ package resident
 
 import (
 	"errors"
+	"os"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -28,7 +30,7 @@ const backlog = 128
 // patience is how long a listener may take to say its name.
 const patience = time.Second
 
-// Listen has the process found under a name.
+// Listen has whoever holds the socket found under a name.
 func Listen(name string) (*Listener, error) {
 	fd, err := abstract()
 	if err != nil {
@@ -38,17 +40,38 @@ func Listen(name string) (*Listener, error) {
 		fd.Close()
 		return nil, err
 	}
-	if err := syscall.Listen(int(fd), backlog); err != nil {
-		fd.Close()
-		return nil, err
-	}
-	poller, err := fdio.NewPoller(fd)
-	if err != nil {
-		fd.Close()
-		return nil, err
-	}
-	return &Listener{fd, poller}, nil
+	return listen(fd)
 }
+
+// Adopt makes the socket of another process's Listener this one's. It must have
+// that name.
+func Adopt(socket fdio.FD, name string) (*Listener, error) {
+	bound, err := syscall.Getsockname(int(socket))
+	if err != nil {
+		return nil, err
+	}
+	if address, ok := bound.(*syscall.SockaddrUnix); !ok || address.Name != "@"+name {
+		return nil, ErrStranger
+	}
+	syscall.CloseOnExec(int(socket))
+	return listen(socket)
+}
+
+// listen begins to listen: who comes from now on is told that this process does.
+func listen(socket fdio.FD) (*Listener, error) {
+	err := syscall.Listen(int(socket), backlog)
+	if err == nil {
+		var poller *fdio.Poller
+		if poller, err = fdio.NewPoller(socket); err == nil {
+			return &Listener{socket, poller}, nil
+		}
+	}
+	socket.Close()
+	return nil, err
+}
+
+// Socket is for a process that is to Adopt it.
+func (l *Listener) Socket() fdio.FD { return l.socket }
 
 // abstract makes a socket. It is non-blocking, because to connect to one who lets
 // nobody in would otherwise take for ever.
@@ -64,7 +87,7 @@ func (l *Listener) Accept(uid int) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := peer(fd, uid); err != nil {
+	if err := peer(fd, uid); err != nil {
 		fd.Close()
 		return nil, ErrStranger
 	}
@@ -95,13 +118,16 @@ func (l *Listener) next() (fdio.FD, error) {
 }
 
 // Welcome tells who was let in that it may send: by the name that the program
-// is called.
-func (c *Conn) Welcome(called string) error { return c.Send(greeting(called)) }
+// is called, and its process.
+func (c *Conn) Welcome(called string) error {
+	return c.Send(strconv.AppendInt(greeting(called), int64(os.Getpid()), 10))
+}
 
 // Close ends it: nobody is let in any more, and who waits is sent away.
 func (l *Listener) Close() {
 	l.poller.Close()
 	l.socket.Close()
+	l.socket = -1
 }
 
 // Dial connects to the process of the user uid that is found under a name, and
@@ -114,14 +140,14 @@ func Dial(name, called string, uid int) (c *Conn, pid int, err error) {
 	}
 	err = syscall.Connect(int(fd), &syscall.SockaddrUnix{Name: "@" + name})
 	if err == nil {
-		pid, err = peer(fd, uid)
+		err = peer(fd, uid)
 	}
 	if err != nil {
 		fd.Close()
 		return nil, 0, err
 	}
 	if c, err = newConn(fd); err == nil {
-		err = c.greeted(called)
+		pid, err = c.greeted(called)
 	}
 	if err != nil {
 		c.Close()
@@ -130,29 +156,33 @@ func Dial(name, called string, uid int) (c *Conn, pid int, err error) {
 	return c, pid, nil
 }
 
-// peer returns the process on the other side, which must be one of the user
-// uid: the effective one that it had when it listened or came.
-func peer(fd fdio.FD, uid int) (pid int, err error) {
+// peer checks that the process on the other side is one of the user uid: the
+// effective one that it had when it listened or came.
+func peer(fd fdio.FD, uid int) error {
 	ucred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return err
+	}
+	if ucred.Uid != uint32(uid) {
+		return ErrStranger
+	}
+	return nil
+}
+
+// greeted waits for the name of the other side, and its process.
+func (c *Conn) greeted(called string) (pid int, err error) {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	data, files, err := c.Receive(make([]byte, maxNews))
+	text, err := greeted(called, data, files, err)
 	if err != nil {
 		return 0, err
 	}
-	if ucred.Uid != uint32(uid) {
-		return 0, ErrStranger
+	if pid, err = strconv.Atoi(string(text)); err != nil {
+		return 0, err
 	}
-	return int(ucred.Pid), nil
-}
-
-// greeted waits for the name of the other side.
-func (c *Conn) greeted(called string) error {
-	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return err
-	}
-	data, files, err := c.Receive(make([]byte, maxNews))
-	if _, err := greeted(called, data, files, err); err != nil {
-		return err
-	}
-	return c.SetReadDeadline(time.Time{})
+	return pid, c.SetReadDeadline(time.Time{})
 }
 
 // Refuse has the other side's next Send fail. What it has sent before can still

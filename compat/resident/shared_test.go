@@ -20,7 +20,7 @@ func found(t *testing.T) (name string, l *Listener) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(l.Close)
 	return name, l
 }
 
@@ -83,6 +83,39 @@ func TestFoundByName(t *testing.T) {
 		}
 		c.Close()
 	}
+}
+
+// TestAdopt: a socket is taken over under its own name only, and works.
+func TestAdopt(t *testing.T) {
+	name, l := found(t)
+	copied := func() fdio.FD {
+		fd, err := syscall.Dup(int(l.Socket()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fdio.FD(fd)
+	}
+	other := copied()
+	if _, err := Adopt(other, name+"x"); err == nil {
+		t.Error("it was taken over under another name")
+	}
+	other.Close()
+	heir, err := Adopt(copied(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer heir.Close()
+	l.Close()
+	go func() {
+		if c, err := heir.Accept(os.Geteuid()); err == nil {
+			_ = c.Welcome("test")
+		}
+	}()
+	c, pid, err := Dial(name, "test", os.Geteuid())
+	if err != nil || pid != os.Getpid() {
+		t.Fatal(pid, err)
+	}
+	c.Close()
 }
 
 // TestStrangers: neither side takes another user for the one it looks for, or

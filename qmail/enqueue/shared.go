@@ -28,8 +28,12 @@ import (
 // together. It belongs to no client, ends when nobody has come for a while, and
 // a message that it had not answered for when it is killed was not accepted.
 
-// variable tells a qmail-queue that it is to be shared.
-const variable = "REQMAIL_SHARED"
+// variable tells a qmail-queue that it is to be shared: it has the socket by which
+// it is found as the descriptor given.
+const (
+	variable = "REQMAIL_SHARED"
+	given    = 3
+)
 
 const (
 	busy      = time.Second     // messages that follow each other so closely leave one behind
@@ -69,11 +73,11 @@ func Leave(home string) {
 	if !ok || !resolved(home) || !mayShare(home) {
 		return
 	}
-	if l, err := resident.Listen(name); err != nil {
+	l, err := resident.Listen(name)
+	if err != nil {
 		return // there is one
-	} else {
-		l.Close()
 	}
+	defer l.Close()
 	null, err := fdio.Open("/dev/null", syscall.O_RDWR, 0)
 	if err != nil {
 		return
@@ -87,7 +91,7 @@ func Leave(home string) {
 		Path:  self, // by no name that something else may get meanwhile
 		Args:  []string{"qmail-queue"},
 		Env:   append(os.Environ(), variable+"=1"),
-		Files: []fdio.FD{null, null, null},
+		Files: []fdio.FD{null, null, null, l.Socket()},
 	}
 	if pid, err := cmd.Start(); err == nil {
 		go func() { _, _ = child.Wait(pid) }() // where this process ends before it, init does
@@ -165,9 +169,9 @@ func Share(home string, who Invoker, renew func()) int {
 	if !ok || !mayShare(home) {
 		return status.InternalBug
 	}
-	l, err := resident.Listen(name)
+	l, err := resident.Adopt(given, name)
 	if err != nil {
-		return status.InternalBug // another one was faster
+		return status.InternalBug
 	}
 	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&[]byte(submit.Program + "\x00")[0])), 0, 0, 0)
 	_, _ = syscall.Setsid() // what ends the client's session is not meant for it
