@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/child"
@@ -93,15 +94,60 @@ func ours(path string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	is := version{IdentityOf(&st), st.Size, st.Ctim}
+	if looked.is(is) {
+		return true, nil
+	}
+	if !marked(f) {
+		return false, nil
+	}
+	looked.note(is)
+	return true, nil
+}
+
+// version is an executable as it was at a time.
+type version struct {
+	Identity
+	size    int64
+	changed syscall.Timespec
+}
+
+// looked is the executable of ours that this process has last read: to read one
+// costs as much as a third of its start.
+var looked memo
+
+type memo struct {
+	mu   sync.Mutex
+	last version
+}
+
+func (m *memo) is(v version) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last == v
+}
+
+func (m *memo) note(v version) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.last = v
+}
+
+// marked reports whether the mark is in a file.
+func marked(f fdio.FD) bool {
 	buf := make([]byte, 64<<10)
 	kept := 0
 	for {
 		n, err := f.Read(buf[kept:])
 		if bytes.Contains(buf[:kept+n], []byte(mark)) {
-			return true, nil
+			return true
 		}
 		if err != nil {
-			return false, nil
+			return false
 		}
 		end := kept + n
 		kept = copy(buf, buf[max(0, end-len(mark)):end])
