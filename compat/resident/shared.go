@@ -127,7 +127,6 @@ func (c *Conn) Welcome(called string) error {
 func (l *Listener) Close() {
 	l.poller.Close()
 	l.socket.Close()
-	l.socket = -1
 }
 
 // Dial connects to the process of the user uid that is found under a name, and

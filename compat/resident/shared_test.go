@@ -87,7 +87,11 @@ func TestFoundByName(t *testing.T) {
 
 // TestAdopt: a socket is taken over under its own name only, and works.
 func TestAdopt(t *testing.T) {
-	name, l := found(t)
+	name := "reqmail/test/" + strconv.Itoa(os.Getpid()) + "/" + t.Name()
+	l, err := Listen(name)
+	if err != nil {
+		t.Fatal(err)
+	}
 	copied := func() fdio.FD {
 		fd, err := syscall.Dup(int(l.Socket()))
 		if err != nil {
