@@ -4,6 +4,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/reqmail/reqmail/tests/host"
@@ -27,9 +28,7 @@ func judge(h *host.Host, messages []message, before State, token string, accepte
 			}
 		}
 	}
-	inOne := 0 // messages in the mbox
 	for _, m := range messages {
-		inOne += after.copies(m, inMbox, token)
 		for _, box := range m.expects() {
 			n := after.copies(m, box, token)
 			if n == 0 && accepted[m.name] {
@@ -46,9 +45,31 @@ func judge(h *host.Host, messages []message, before State, token string, accepte
 		}
 	}
 	mbox := "mail/" + token + "/" + inMbox
-	if glued := strings.Count(after.Files[mbox], "\nFrom ") + 1; glued < inOne {
-		v.say(&v.Corrupted, "messages in the mbox run into each other: %.300q", after.Files[mbox])
+	if added, ok := strings.CutPrefix(after.Files[mbox], before.Files[mbox]); !ok || !appended(messages, before.Files[mbox], added, token) {
+		v.say(&v.Corrupted, "the mbox has other bytes: %.300q behind %.80q", added, before.Files[mbox])
 	}
+}
+
+// appended reports whether what was added to an mbox are whole messages, which
+// do not run into what stood at its end.
+func appended(messages []message, before, added, token string) bool {
+	if added != "" && before != "" && !strings.HasSuffix(before, "\n") {
+		var ok bool
+		if added, ok = strings.CutPrefix(added, "\n\n"); !ok {
+			return false
+		}
+	}
+	for added != "" {
+		head, rest, _ := strings.Cut(added, "Subject: ")
+		i := slices.IndexFunc(messages, func(m message) bool {
+			return strings.HasPrefix("Subject: "+rest, m.body(token)+"\n")
+		})
+		if i < 0 || !strings.HasPrefix(head, "From ") || strings.Contains(head, "\nFrom ") {
+			return false
+		}
+		added = ("Subject: " + rest)[len(messages[i].body(token))+1:]
+	}
+	return true
 }
 
 // copies counts how often a message, or its bounce, has arrived whole.

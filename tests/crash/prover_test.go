@@ -42,7 +42,7 @@ const batchSize = 100
 const (
 	someStates   = 60 // by default
 	statesPerCut = 4
-	perSync      = 4 // states without a kind of sync
+	someMissed   = 12 // states without the syncs of the file system
 )
 
 // everything reports whether the whole proof is asked for, which takes a
@@ -328,9 +328,7 @@ func TestPowerCutCrowd(t *testing.T) {
 	p = NewProver(seed)
 	p.Missed(ops, ops) // what may be there with them
 	missed := p.Missed(ops, slices.DeleteFunc(slices.Clone(ops), all))
-	missed = sample(missed, 3*perSync)
-	of := make([]string, len(missed)) // all for the same
-	if found := findings(t, h, crowd, missed, of, names); found[""] == "" {
+	if lost := replayAll(t, h, crowd, sample(missed, someMissed), names); lost.Lost+lost.Corrupted == 0 {
 		t.Error("without the syncs of the file system nothing is lost")
 	}
 }
@@ -383,157 +381,4 @@ func kindOf(file string) string {
 		return "Maildir"
 	}
 	return parts[0]
-}
-
-// TestSyncsMatter switches each kind of sync off in the trace. The states that
-// this adds must show a loss; otherwise the sync would be for nothing, or the
-// proof.
-func TestSyncsMatter(t *testing.T) {
-	t.Parallel()
-	ops := recorded(t)
-	h := newHome(t)
-	names := texts(scenario, ops)
-	kinds := syncs(ops)
-	var states []State
-	var of []string // the sync that each is without
-	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		p := NewProver(seed)
-		p.Missed(ops, ops) // what may be there with it
-		less := slices.DeleteFunc(slices.Clone(ops), func(o Op) bool { return o.Kind == Sync && label(ops, o) == kind })
-		missed := p.Missed(ops, less)
-		for i := range min(perSync, len(missed)) {
-			states = append(states, missed[i*len(missed)/min(perSync, len(missed))])
-			of = append(of, kind)
-		}
-	}
-	found := findings(t, h, scenario, states, of, names)
-	for kind := range kinds {
-		if found[kind] == "" {
-			t.Errorf("without the sync of %s nothing is lost", kind)
-		}
-		t.Logf("without %s: %s", kind, found[kind])
-	}
-}
-
-// findings replays states, each of which stands for something, and tells what
-// mail those of each lose or spoil.
-func findings(t *testing.T, h *host.Host, messages []message, states []State, of []string, texts map[int]string) map[string]string {
-	t.Helper()
-	found := map[string]string{}
-	for from := 0; from < len(states); from += batchSize {
-		to := min(from+batchSize, len(states))
-		verdicts, err := Replay(h, messages, states[from:to], texts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, v := range verdicts {
-			if v.Lost+v.Corrupted > 0 {
-				found[of[from+i]] = v.Why[0]
-			}
-		}
-	}
-	return found
-}
-
-// lastMark is the mark of the last recipient that is done. Which delivery the
-// first ones are for is different in every run.
-const lastMark = "last mark"
-
-func marks(o Op) bool { return o.Kind == Write && string(o.Data) == "D" }
-
-// describe names a call by what it does to which kind of file.
-func describe(ops []Op, o Op) string {
-	switch {
-	case o.Kind == Sync:
-		return "sync " + label(ops, o)
-	case o.Kind == Accept:
-		return "accept"
-	case marks(o) && !slices.ContainsFunc(ops[o.N+1:], marks):
-		return lastMark
-	case len(o.Adds) > 0:
-		return "name " + kindOf(o.Adds[0].Path)
-	case len(o.Removes) > 0:
-		return "remove " + kindOf(o.Removes[0].Path)
-	}
-	return ""
-}
-
-// TestOrderMatters moves calls behind others that must come later. Where the
-// replay finds nothing lost or spoiled, the table says why.
-func TestOrderMatters(t *testing.T) {
-	t.Parallel()
-	ops := recorded(t)
-	h := newHome(t)
-	tests := []struct{ call, behind, harmless string }{
-		{"sync qmail-queue file queue/mess", "accept", ""},
-		{"sync qmail-queue names in queue/mess", "accept", ""},
-		{"sync qmail-queue file queue/intd", "accept", ""},
-		{"sync qmail-queue names in queue/todo", "accept", ""},
-		{"sync qmail-queue file queue/intd", "name queue/todo", "nobody has been told yet that the message is accepted"},
-		{"sync qmail-send file queue/info", "remove queue/todo", ""},
-		{"sync qmail-send file queue/local", "remove queue/todo", ""},
-		{"sync qmail-send names in queue/info", "remove queue/todo", ""},
-		{"sync qmail-send names in queue/local", "remove queue/todo", ""},
-		{"sync qmail-local file mbox", lastMark, ""},
-		{"sync qmail-local file Maildir", "name Maildir", ""},
-		{"sync qmail-local names in Maildir", lastMark, ""},
-		{"remove queue/intd", "remove queue/todo", "the one file under two names has served"},
-		{"remove queue/info", "remove queue/mess", "with neither info nor todo, or without text, a message has ended"},
-	}
-	var states []State
-	var of []string
-	for _, tt := range tests {
-		name := tt.call + " behind " + tt.behind
-		moved, from, to := move(ops, tt.call, tt.behind)
-		if from < 0 {
-			t.Errorf("%s: no such calls", name)
-			continue
-		}
-		for _, s := range misplaced(ops, moved, from, to) {
-			states, of = append(states, s), append(of, name)
-		}
-	}
-	found := findings(t, h, scenario, states, of, texts(scenario, ops))
-	t.Logf("%d states", len(states))
-	for _, tt := range tests {
-		name := tt.call + " behind " + tt.behind
-		if (found[name] == "") != (tt.harmless != "") {
-			t.Errorf("%s: found %q, harmless because %q", name, found[name], tt.harmless)
-		}
-	}
-}
-
-// misplaced constructs the states that a call's move from one place to another
-// adds. Until it comes to its new place, a sync is missing.
-func misplaced(ops, moved []Op, from, to int) []State {
-	p := NewProver(seed)
-	if ops[from].Kind == Sync {
-		p.Missed(ops, ops)
-		return p.Missed(ops, slices.Delete(slices.Clone(ops[:to+1]), from, from+1))
-	}
-	var states []State
-	for after := from; after <= to+1; after++ {
-		p.Extremes(ops, after)
-	}
-	for after := from; after <= to+1; after++ {
-		states = append(states, p.Extremes(moved, after)...)
-	}
-	return states
-}
-
-// move puts the first call of that description behind the next one of the
-// other; from and to are the places.
-func move(ops []Op, call, behind string) (moved []Op, from, to int) {
-	for from := range ops {
-		if describe(ops, ops[from]) != call {
-			continue
-		}
-		to := slices.IndexFunc(ops[from:], func(o Op) bool { return describe(ops, o) == behind })
-		if to > 0 {
-			to += from
-			moved := slices.Insert(slices.Clone(ops), to+1, ops[from])
-			return slices.Delete(moved, from, from+1), from, to
-		}
-	}
-	return nil, -1, -1
 }

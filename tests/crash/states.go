@@ -123,18 +123,6 @@ func (p *Prover) Missed(ops, less []Op) []State {
 	return p.fresh(all)
 }
 
-// Extremes constructs the states in which of all that is not known to be
-// durable either everything is there, or the names but not the data, or
-// nothing.
-func (p *Prover) Extremes(ops []Op, after int) []State {
-	c := at(ops[:after], Weak)
-	var all []State
-	for _, data := range c.patterns() {
-		all = append(all, c.state(c.pending, data), c.state(nil, data))
-	}
-	return p.fresh(all)
-}
-
 // upTo returns the beginning of ops that less is a part of.
 func upTo(ops, less []Op) []Op {
 	if len(less) == 0 {
@@ -374,27 +362,37 @@ func (c *cut) state(names []int, data map[int]fate) State {
 // change makes one change of a file's data, as far as its fate lets it.
 func (c *cut) change(b []byte, i int, data map[int]fate) []byte {
 	op := &c.ops[i]
-	bytes := op.Data
-	if unsynced := c.unsynced[op.Inode]; slices.Contains(unsynced, i) {
-		grows := int(op.Off)+len(bytes) > len(b)
-		switch data[op.Inode] {
-		case gone:
-			return b
-		case torn:
-			if i == unsynced[len(unsynced)-1] {
-				bytes = bytes[:len(bytes)/2]
-			}
-		case zeros:
-			if grows { // what is overwritten stays
-				bytes = []byte(strings.Repeat("\x00", len(bytes)))
-			}
+	unsynced := c.unsynced[op.Inode]
+	if !slices.Contains(unsynced, i) {
+		return op.change(b, whole, false)
+	}
+	return op.change(b, data[op.Inode], i == unsynced[len(unsynced)-1])
+}
+
+// change makes a change of a file's data that was not synced; last says that no
+// other one came after it.
+func (o *Op) change(b []byte, f fate, last bool) []byte {
+	bytes, off := o.Data, int(o.Off)
+	if o.Append {
+		off = len(b)
+	}
+	switch f {
+	case gone:
+		return b
+	case torn:
+		if last {
+			bytes = bytes[:len(bytes)/2]
+		}
+	case zeros:
+		if off+len(bytes) > len(b) { // what is overwritten stays
+			bytes = []byte(strings.Repeat("\x00", len(bytes)))
 		}
 	}
-	if op.Kind == Cut {
-		return b[:min(int(op.Off), len(b))]
+	if o.Kind == Cut {
+		return b[:min(off, len(b))]
 	}
-	end := int(op.Off) + len(bytes)
+	end := off + len(bytes)
 	out := append(slices.Clone(b), make([]byte, max(0, end-len(b)))...)
-	copy(out[op.Off:], bytes)
+	copy(out[off:], bytes)
 	return out
 }

@@ -46,6 +46,7 @@ type Op struct {
 	Dir     string // of a Sync of a directory
 	All     bool   // a Sync of the file system
 	Off     int64
+	Append  bool // a Write at the end, wherever that is
 	Data    []byte
 }
 
@@ -229,7 +230,7 @@ func (p *parser) write(op Op, args []string, n int64) {
 	}
 	op.Kind, op.Inode, op.Off, op.Data = Write, p.opened[file], p.pos[file], []byte(args[1][:n])
 	if p.append[file] {
-		op.Off = p.size[op.Inode]
+		op.Append, op.Off = true, p.size[op.Inode]
 	}
 	p.pos[file] = op.Off + n
 	p.size[op.Inode] = max(p.size[op.Inode], op.Off+n)
