@@ -20,7 +20,7 @@ type Commits struct {
 	device  uint64       // of the file system
 	writers atomic.Int32
 	whole   joint
-	drafts  sync.Mutex // held while one is begun
+	drafts  atomic.Int64 // begun so far
 
 	mu      sync.Mutex
 	failed  bool              // the kernel tells of an error once, perhaps to somebody else

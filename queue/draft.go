@@ -56,13 +56,16 @@ const maxPidNames = 9
 //
 // Nothing is durable when it returns. A crash leaves a file in pid or mess
 // that nobody owns; qmail-clean and qmail-send remove it after 36 hours.
-func NewDraft(pid int, start time.Time) (*Draft, error) {
+func NewDraft(pid int, start time.Time) (*Draft, error) { return newDraft(pid, start, 1) }
+
+// newDraft is NewDraft with the number of the first name that is tried in pid.
+func newDraft(pid int, start time.Time, first int) (*Draft, error) {
 	prefix := "pid/" + strconv.Itoa(pid) + "." + strconv.FormatInt(start.Unix(), 10) + "."
 	var name string
 	var file fdio.FD
 	var err error
-	for n := 1; n <= maxPidNames; n++ {
-		name = prefix + strconv.Itoa(n)
+	for n := range maxPidNames {
+		name = prefix + strconv.Itoa(first+n)
 		if file, err = createExclusive(name); err == nil {
 			break
 		}
@@ -92,11 +95,9 @@ func enterMess(file fdio.FD, name string) (id ID, failed Step, err error) {
 }
 
 // NewDraft is the package's NewDraft for a message that is made durable
-// together with others of the process.
+// together with others of the process. Each has names in pid of its own.
 func (c *Commits) NewDraft(pid int, start time.Time) (*Draft, error) {
-	c.drafts.Lock() // the names in pid are few
-	defer c.drafts.Unlock()
-	d, err := NewDraft(pid, start)
+	d, err := newDraft(pid, start, int(c.drafts.Add(1)-1)*maxPidNames+1)
 	if err == nil {
 		d.commits = c
 	}

@@ -24,6 +24,7 @@ type Pool struct {
 	waiting resident.Pool
 	spare   int32 // messages before the first offer to stay
 	opened  atomic.Int32
+	found   atomic.Int64 // when one that is shared was there, or was looked for first: Unix nanoseconds
 	once    sync.Once
 	reaper  *child.Reaper
 }
@@ -47,7 +48,8 @@ func (p *Pool) Open(env []string) (*Message, error) {
 		m.worker = p.take(m.program, env)
 	}
 	if m.worker == nil && sharing(m.program, env) {
-		m.worker = connect()
+		m.worker, m.shares = connect(), true
+		p.looked(m.worker != nil)
 	}
 	if m.worker == nil {
 		if err := m.start(); err != nil {
@@ -95,12 +97,26 @@ func (p *Pool) adopt(program string, env []string, c *resident.Child) {
 	p.keep(program, env, c)
 }
 
-// offers reports whether programs are asked to stay by now.
-func (p *Pool) offers() bool { return p != nil && p.opened.Load() > p.spare }
+// patience is how long a pool waits for a program to be there that is shared
+// before it has programs of its own stay.
+const patience = time.Second
+
+// looked notes whether a program that is shared was there.
+func (p *Pool) looked(there bool) {
+	if p != nil && (there || p.found.Load() == 0) {
+		p.found.Store(time.Now().UnixNano())
+	}
+}
+
+// offers reports whether a program is asked to stay by now: not the first ones,
+// nor where one is likely to be there soon that is shared.
+func (p *Pool) offers(shares bool) bool {
+	return p != nil && p.opened.Load() > p.spare && !(shares && time.Since(time.Unix(0, p.found.Load())) < patience)
+}
 
 // start starts a queue program for a message.
 func (m *Message) start() error {
-	p, text, envelope, err := startProcess(m.program, m.env, m.pool.offers())
+	p, text, envelope, err := startProcess(m.program, m.env, m.pool.offers(m.shares))
 	if err != nil {
 		return err
 	}

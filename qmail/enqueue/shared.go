@@ -8,7 +8,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -88,7 +87,7 @@ func Leave(home string) {
 		return
 	}
 	cmd := child.Command{
-		Path:  self, // by no name that something else may get meanwhile
+		Path:  home + program,
 		Args:  []string{"qmail-queue"},
 		Env:   append(os.Environ(), variable+"=1"),
 		Files: []fdio.FD{null, null, null, l.Socket()},
@@ -119,8 +118,11 @@ func sharedName() (string, bool) {
 	return name, err == nil
 }
 
-// self is the program that runs.
-const self = "/proc/self/exe"
+// self is the program that runs, program what clients run, below the home.
+const (
+	self    = "/proc/self/exe"
+	program = "/bin/qmail-queue"
+)
 
 // resolved reports whether this program is what clients run, and not behind a
 // wrapper.
@@ -129,7 +131,7 @@ func resolved(home string) bool {
 	if err != nil {
 		return false
 	}
-	theirs, err := resident.Identify(home + "/bin/qmail-queue")
+	theirs, err := resident.Identify(home + program)
 	return err == nil && theirs == mine
 }
 
@@ -173,7 +175,6 @@ func Share(home string, who Invoker, renew func()) int {
 	if err != nil {
 		return status.InternalBug
 	}
-	_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&[]byte(submit.Program + "\x00")[0])), 0, 0, 0)
 	_, _ = syscall.Setsid() // what ends the client's session is not meant for it
 	limits.Widen(threads)
 	s := &shared{

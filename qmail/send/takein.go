@@ -2,6 +2,7 @@ package send
 
 import (
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/reqmail/reqmail/compat/maillog"
@@ -65,7 +66,9 @@ type found struct {
 // Limits of taking in.
 const (
 	takeInBatch = 256                    // messages that are entered at a time
+	takers      = 2                      // that look at messages at a time
 	takeInFirst = 200 * time.Millisecond // how long a start waits for the first ones
+	takeInCalls = 2                      // that a short queue needs: for its messages, and for the end
 )
 
 // Garbage returns how much memory qmail-send with so many messages may take
@@ -79,44 +82,78 @@ func Garbage(messages int) int { return max(1, min(25, 1_000_000/max(1, messages
 func (s *Scheduler) beginTakingIn() {
 	s.takingIn.met = map[queue.ID]bool{}
 	go s.takeInQueue()
-	select {
-	case enter := <-s.beside.calls:
-		enter()
-	case <-time.After(takeInFirst):
+	late := time.After(takeInFirst)
+	for calls := 0; calls < takeInCalls && !s.takingIn.over(); calls++ {
+		select {
+		case enter := <-s.beside.calls:
+			enter()
+		case <-late:
+			return
+		}
 	}
 }
 
-// takeInQueue is the walk.
+// takeInQueue is the walk. Several look at messages: it is the kernel that takes
+// its time.
 func (s *Scheduler) takeInQueue() {
-	scan := queue.ScanSplit("info")
-	defer scan.Close()
-	batch := make([]found, 0, takeInBatch)
-	count := 0
-	for more := true; more; {
-		var id queue.ID
-		var ok bool
-		var err error
-		if id, ok, more, err = scan.Next(); err != nil {
-			if !s.beside.pause(func() { s.cannotOpenDir(err) }) {
-				return
-			}
-			continue
-		}
-		if ok {
-			batch = append(batch, s.lookAt(id))
-			count++
-		}
-		if more && len(batch) < takeInBatch {
-			continue
-		}
-		if !s.beside.in(func() { s.takeIn(batch, !more) }) {
-			return
-		}
-		batch = batch[:0]
+	work := make(chan []queue.ID, takers)
+	var looking sync.WaitGroup
+	for range takers {
+		looking.Go(func() { s.lookAtAll(work) })
+	}
+	count, ok := s.handOut(work)
+	close(work)
+	looking.Wait()
+	if !ok || !s.beside.in(func() { s.takeIn(nil, true) }) {
+		return
 	}
 	s.fillIn()
 	debug.SetGCPercent(Garbage(count))
 	debug.FreeOSMemory() // what was needed to get here
+}
+
+// handOut hands out the messages in the queue, some at a time, and counts them;
+// ok is false if the loop is over.
+func (s *Scheduler) handOut(work chan<- []queue.ID) (count int, ok bool) {
+	scan := queue.ScanSplit("info")
+	defer scan.Close()
+	var some []queue.ID
+	for more := true; more; {
+		var id queue.ID
+		var listed bool
+		var err error
+		if id, listed, more, err = scan.Next(); err != nil {
+			if !s.beside.pause(func() { s.cannotOpenDir(err) }) {
+				return count, false
+			}
+			continue
+		}
+		if listed {
+			some = append(some, id)
+			count++
+		}
+		if len(some) == takeInBatch || !more && len(some) > 0 {
+			work <- some
+			some = make([]queue.ID, 0, takeInBatch)
+		}
+	}
+	return count, true
+}
+
+// lookAtAll looks at messages and has the loop enter them, until it is over.
+func (s *Scheduler) lookAtAll(work <-chan []queue.ID) {
+	batch := make([]found, 0, takeInBatch)
+	over := false
+	for some := range work {
+		if over {
+			continue
+		}
+		batch = batch[:0]
+		for _, id := range some {
+			batch = append(batch, s.lookAt(id))
+		}
+		over = !s.beside.in(func() { s.takeIn(batch, false) })
+	}
 }
 
 // lookAt looks at the files of a message.

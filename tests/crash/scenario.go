@@ -189,6 +189,41 @@ func recordOf(h *host.Host, messages []message, send func(h *host.Host, trace st
 	return trace, nil
 }
 
+// RecordShared has the crowd queued by clients most of whom share a qmail-queue,
+// and returns the trace of that.
+func RecordShared(h *host.Host) (string, error) {
+	if err := addBoxes(h, token); err != nil {
+		return "", err
+	}
+	line := ""
+	for i, m := range crowd {
+		envelope := netstring(m.body(token)) + netstring(address(back, token))
+		for _, box := range m.to {
+			envelope += netstring(address(box, token))
+		}
+		file := h.Path("envelope." + m.name)
+		if err := os.WriteFile(file, []byte(netstring(envelope)), 0o600); err != nil {
+			return "", err
+		}
+		line += "qmail-qmqpd <" + file
+		if i > 1 { // the second one leaves what the others share
+			line += " &"
+		}
+		line += "\n"
+	}
+	trace := h.Path("trace.shared")
+	argv := append(Strace(trace), "sh", "-c", line+"wait")
+	if out, err := h.Run("", argv...); err != nil {
+		return "", fmt.Errorf("qmail-qmqpd: %w: %s", err, out)
+	} else if n := strings.Count(out, "Kok"); n != len(crowd) {
+		return "", fmt.Errorf("qmail-qmqpd: %d of %d messages are accepted: %s", n, len(crowd), out)
+	}
+	text, err := os.ReadFile(trace)
+	return string(text), err
+}
+
+func netstring(s string) string { return fmt.Sprintf("%d:%s,", len(s), s) }
+
 // watched tells which files a power cut can hurt.
 func watched(file string) bool {
 	return strings.HasPrefix(file, "queue/") && !strings.HasPrefix(file, "queue/lock/") ||

@@ -25,7 +25,7 @@ const (
 	Write              // Data at Off of Inode
 	Cut                // truncates Inode to Off
 	Sync               // makes Inode, or the names in Dir, or with All everything durable
-	Accept             // a qmail-queue exits 0 after it linked Adds[0] into todo; Inode is the text
+	Accept             // a qmail-queue exits or answers 0 after it linked Adds[0] into todo; Inode is the text
 )
 
 // Name is a name in a directory. Inodes are numbered by the trace, since a
@@ -68,7 +68,7 @@ func (o *Op) String() string {
 
 // Calls is what strace has to record for Parse.
 const Calls = "openat,open,creat,write,pwrite64,lseek,fsync,fdatasync,syncfs,link,linkat,unlink,unlinkat," +
-	"rename,renameat,renameat2,ftruncate,exit_group"
+	"rename,renameat,renameat2,ftruncate,exit_group,sendmsg"
 
 // Strace is the command line that records in the form that Parse reads.
 func Strace(output string) []string {
@@ -140,9 +140,8 @@ func (p *parser) line(line string) error {
 // call takes in a call that has returned; at is where it began.
 func (p *parser) call(program, name, text string, at int) error {
 	if name == "exit_group" {
-		if strings.HasPrefix(text, "0)") && program == "qmail-queue" && len(p.linked) > 0 {
-			p.ops = append(p.ops, p.linked[0])
-			p.linked = p.linked[1:]
+		if strings.HasPrefix(text, "0)") {
+			p.accept(program)
 		}
 		return nil
 	}
@@ -168,6 +167,10 @@ func (p *parser) call(program, name, text string, at int) error {
 	switch name {
 	case "openat", "open", "creat":
 		p.open(op, text, args)
+	case "sendmsg":
+		if args[len(args)-1] == "\x00" { // the whole answer of one that is shared
+			p.accept(program)
+		}
 	case "lseek":
 		if at, ok := p.below(args[0]); ok {
 			p.pos[at] = number(ret[1])
@@ -190,6 +193,16 @@ func (p *parser) call(program, name, text string, at int) error {
 		p.names(op, name, paths)
 	}
 	return nil
+}
+
+// accept has a qmail-queue say that a message is accepted: the one that was linked
+// into todo first. Of several the last may be meant; but todo was synced after
+// that one's link, and so after those before it.
+func (p *parser) accept(program string) {
+	if program == "qmail-queue" && len(p.linked) > 0 {
+		p.ops = append(p.ops, p.linked[0])
+		p.linked = p.linked[1:]
+	}
 }
 
 // below returns a path relative to the home, if it matters.
