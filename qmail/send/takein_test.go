@@ -25,7 +25,7 @@ func laterDue(t *testing.T, n int) {
 func TestTakingInBeside(t *testing.T) {
 	const many = 4 * takeInBatch
 	p := newPeers(t, 9, func() { laterDue(t, many) })
-	if p.takingIn.over() || p.steer.index.Len() != takeInBatch {
+	if n := p.steer.index.Len(); p.takingIn.over() || n == 0 || n > takeInCalls*takeInBatch {
 		t.Fatalf("a start takes in %d messages", p.steer.index.Len())
 	}
 	p.arrives(many+7, "a@me.example") // the walk meets it or not
