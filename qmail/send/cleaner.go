@@ -2,8 +2,8 @@ package send
 
 import (
 	"runtime/debug"
-
 	"syscall"
+	"time"
 
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/maillog"
@@ -181,29 +181,46 @@ func (s *Scheduler) removeEach(scan *queue.Scan, is func(queue.ID) bool, remove 
 	}
 }
 
+// One that is being preprocessed is looked at again, for it may be that this
+// fails: the next walk is a day away.
+const (
+	busyPause = 100 * time.Millisecond
+	busyLooks = 100 // at most
+)
+
 // haveRemoved has the loop remove a message, if it still is to be removed and not
 // being preprocessed, and returns when that is done, false if the loop is over.
 // A message may have several files: were the walk to go on meanwhile, it would
 // meet it again and have it removed a second time, when its number may be
 // another message's.
 func (s *Scheduler) haveRemoved(id queue.ID, is func(queue.ID) bool, remove func(queue.ID, func(done bool))) bool {
-	done := make(chan struct{})
-	end := func(bool) { close(done) }
-	if !s.beside.in(func() {
-		if is(id) && !s.todo.taken[id] {
-			remove(id, end)
-		} else {
-			end(true)
+	for range busyLooks {
+		done, busy := make(chan struct{}), false
+		if !s.beside.in(func() {
+			busy = s.todo.taken[id]
+			if !busy && is(id) {
+				remove(id, func(bool) { close(done) })
+			} else {
+				close(done)
+			}
+		}) {
+			return false
 		}
-	}) {
-		return false
+		select {
+		case <-done:
+		case <-s.beside.over:
+			return false
+		}
+		if !busy {
+			return true
+		}
+		select {
+		case <-time.After(busyPause):
+		case <-s.beside.over:
+			return false
+		}
 	}
-	select {
-	case <-done:
-		return true
-	case <-s.beside.over:
-		return false
-	}
+	return true
 }
 
 // bury removes what is left of a message without text; the envelope first, so

@@ -216,6 +216,43 @@ func TestAbandonedMessages(t *testing.T) {
 	}
 }
 
+// An envelope without its text that is being looked at just when the walk comes is
+// removed all the same.
+func TestAbandonedWhileBusy(t *testing.T) {
+	p := newPeers(t, 2, func() {
+		write(t, queue.ID(7).Todo(), "u1\x00p2\x00Fs@x\x00")
+		old := time.Now().Add(-40 * time.Hour)
+		if err := os.Chtimes(queue.ID(7).Todo(), old, old); err != nil {
+			t.Fatal(err)
+		}
+	})
+	p.todo.next = p.clock + 9000 // it is not looked at otherwise
+	p.todo.taken[7] = true
+	p.recent, p.nextCleanup = p.clock, p.clock
+	p.cleanUp()
+	turns := func(until func() bool) {
+		for deadline := time.Now().Add(20 * time.Second); !until(); {
+			if time.Now().After(deadline) {
+				t.Fatal("it does not end")
+			}
+			ready := readiness{cleaned: p.cleaned()}
+			p.beside.serveCalls()
+			p.takeAnswers(ready)
+			p.sendErrands()
+		}
+	}
+	looked := time.Now().Add(2 * busyPause)
+	turns(func() bool { return time.Now().After(looked) })
+	if _, err := os.Stat(queue.ID(7).Todo()); err != nil || !p.walking {
+		t.Errorf("what is being preprocessed is gone: %v", err)
+	}
+	delete(p.todo.taken, 7)
+	turns(func() bool { return !p.walking })
+	if _, err := os.Stat(queue.ID(7).Todo()); !os.IsNotExist(err) {
+		t.Errorf("it is there still: %v", err)
+	}
+}
+
 // A bounce that cannot be queued is kept, and tried again.
 func TestBounceIsTriedAgain(t *testing.T) {
 	recordQueue(t)
