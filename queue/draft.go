@@ -136,7 +136,10 @@ const startWriting = 2
 // directory updates are not synchronous (ext4, XFS): envelope, text and the
 // name in mess are synced before the link, todo after it. The envelope comes
 // first because it was written last: its sync has the journal committed with
-// all that was changed before, so that the two others find little left to do.
+// all that was changed before, so that the two others find little left to do; for
+// safety their order is free. Both files must be durable before the link: a torn
+// text would be delivered, a torn envelope lie in todo for ever. The name in mess
+// need only be before the caller is told: an envelope without text is no message.
 // A crash before the link leaves a message that was not accepted; a crash or
 // an error after it leaves one that may be delivered although the caller was
 // not told so.
