@@ -9,7 +9,9 @@ import (
 // an owner is removed: 36 hours, well above the 24 that qmail-queue lives.
 const Ossified = 129600
 
-// RemoveTodo removes the envelope of a preprocessed message: S4 → S5.
+// RemoveTodo removes the envelope of a preprocessed message: S4 → S5. The name in
+// intd means nothing since there is one in todo, and may go at any time; that in
+// todo only when all that preprocessing has written is durable.
 // Nothing is synced: a crash brings the envelope back, and the message is
 // preprocessed again.
 func RemoveTodo(id ID) error {

@@ -149,9 +149,13 @@ const startWriting = 2
 //
 // The whole message is durable when it returns without error, also where
 // directory updates are not synchronous (ext4, XFS): envelope, text and the
-// name in mess are synced before the link, todo after it. A crash before the
-// link leaves a message that was not accepted; a crash or an error after it
-// leaves one that may be delivered although the caller was not told so.
+// name in mess are synced before the link, todo after it; in which order the
+// first three are is free. Both files must be durable before the link: a torn
+// text would be delivered, a torn envelope lie in todo for ever. The name in mess
+// need only be before the caller is told: an envelope without text is no message.
+// A crash before the link leaves a message that was not accepted; a crash or
+// an error after it leaves one that may be delivered although the caller was
+// not told so.
 func (d *Draft) Commit() error {
 	if d.commits != nil {
 		d.commits.begin()

@@ -144,10 +144,10 @@ func MarkDone(id ID, c Channel, pos int64) error {
 
 // AppendBounce adds a paragraph to what will be the bounce of a message.
 //
-// The paragraph and the file's name are durable when it returns, so that the
-// recipient may then be marked done. A crash before leaves the recipient to
-// be tried again and perhaps a paragraph too many or a torn one. After an
-// error nothing of the paragraph is left.
+// The paragraph and the file's name are durable when it returns, whichever comes
+// first, so that the recipient may then be marked done. A crash before leaves
+// the recipient to be tried again and perhaps a paragraph too many or a torn
+// one. After an error nothing of the paragraph is left.
 func AppendBounce(id ID, paragraph string) error {
 	f, err := fdio.Open(id.Bounce(), syscall.O_WRONLY|syscall.O_NONBLOCK|syscall.O_APPEND|syscall.O_CREAT, 0o600)
 	if err != nil {

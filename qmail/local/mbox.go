@@ -14,12 +14,13 @@ const lockPatience = 30 * time.Second
 
 // mbox appends the message to a file in mbox(5) format.
 //
-// When it returns nil, the message is durable, and so is the file's name. The
-// name comes first: an empty mbox may be one that a delivery of this moment
-// has just created, and once there is a message in it nobody asks again. A
-// crash in the meantime leaves an empty mbox, or one with a torn last message
-// for which the delivery is done again, behind an empty line. An error leaves
-// the mbox at its former length, unless its lock could not be had.
+// When it returns nil, the message is durable, and so is the file's name. For
+// this delivery it would do to sync the name last. It comes first for others: an
+// empty mbox may be one that a delivery of this moment has just created, and once
+// there is a message in it nobody asks again. A crash in the meantime leaves an
+// empty mbox, or one with a torn last message for which the delivery is done
+// again, behind an empty line. An error leaves the mbox at its former length,
+// unless its lock could not be had.
 func (d *Delivery) mbox(name string) error {
 	message, err := d.open()
 	if err != nil {

@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// Life is what was done for one message, and for the bounce of it, by whom else
-// besides; the calls for other messages are left out, for each goes its own way.
+// Life is the calls for one message and for the bounce of it. Those for other
+// messages are left out: each goes its own way.
 type Life struct {
 	Ops   []Op
-	Calls []string // what each does, in words that do not depend on the run; "" if it is not ours
+	Calls []string // what each does, in words that are the same in every run; "" if it is not ours
 }
 
 // Lives takes a trace apart.
@@ -47,11 +47,11 @@ func Lives(ops []Op) []Life {
 
 // book tells which messages each call is about.
 type book struct {
-	text   []string      // of messages
-	first  []string      // line of the text, which a copy has too
-	inodes map[int][]int // messages whose file it is
-	names  map[int]string
-	record map[int]string // what a recipient file was written with
+	text   []string       // of messages
+	first  []string       // line of the text, which a copy has too
+	inodes map[int][]int  // messages whose file it is
+	names  map[int]string // first ones of inodes
+	record map[int]string // what was first written to an inode
 	of     [][]int        // messages by call
 }
 
@@ -155,11 +155,22 @@ func (b *book) assign(ops []Op) {
 				what = fmt.Sprint(o.Inode)
 			}
 			of, waiting[what] = waiting[what], nil
+			if o.All {
+				of = b.all()
+			}
 		case Accept:
 			of = b.inodes[o.Inode]
 		}
 		b.of = append(b.of, of)
 	}
+}
+
+// all lists all messages.
+func (b *book) all() (all []int) {
+	for m := range b.text {
+		all = append(all, m)
+	}
+	return all
 }
 
 // describe names a call by what it does to which kind of file: "mark mbox" is
@@ -172,6 +183,9 @@ func (b *book) describe(o *Op) string {
 	case Accept:
 		return "accept"
 	case Sync:
+		if o.All {
+			return "sync all"
+		}
 		if o.Dir != "" {
 			return "sync names in " + whereIs(o.Dir+"/")
 		}
