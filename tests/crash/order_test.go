@@ -12,7 +12,7 @@ import (
 )
 
 // relied lists calls of which the second relies on the first: wherever a message
-// has both, exchanging them must be found to lose or spoil mail.
+// has both, exchanging them must be found to do harm.
 var relied = [][2]string{
 	{"sync queue/intd", "name queue/todo"},
 	{"sync queue/mess", "name queue/todo"},
@@ -66,7 +66,7 @@ type order struct {
 	looked int         // for what is to be tried
 	tried  bool        // something was
 	known  int         // of what is bad
-	found  string
+	found  *Verdict    // what came of something that it may leave, if that was bad
 }
 
 // life is what is common to the orders of the calls for a message.
@@ -215,12 +215,12 @@ type trial struct {
 	t       *testing.T
 	home    *host.Host
 	texts   map[int]string
-	outcome map[string]string // what was bad about a candidate, by key
+	outcome map[string]*Verdict // by key
 	bad     []candidate
 }
 
 func newTrial(t *testing.T, ops []Op) *trial {
-	return &trial{t, newHome(t), texts(scenario, ops), map[string]string{}, nil}
+	return &trial{t, newHome(t), texts(scenario, ops), map[string]*Verdict{}, nil}
 }
 
 // decide tries what orders may leave until something bad is found of each, or all
@@ -243,7 +243,7 @@ func (t *trial) decide(orders []*order) {
 // decided reports whether something bad was found of an order, or there is
 // nothing left to be tried: at the first cuts, or else at all of them.
 func (t *trial) decided(o *order) bool {
-	if t.found(o) {
+	if t.found(o) && (o.loses() || o.form != missing) { // a missing sync must lose mail
 		return true
 	}
 	for {
@@ -259,13 +259,16 @@ func (t *trial) decided(o *order) bool {
 
 // found reports whether an order may leave something that is known to be bad.
 func (t *trial) found(o *order) bool {
-	for ; o.found == "" && o.known < len(t.bad); o.known++ {
+	for ; !o.loses() && o.known < len(t.bad); o.known++ {
 		if bad := t.bad[o.known]; o.mayLeave(bad) {
 			o.found = t.outcome[bad.key]
 		}
 	}
-	return o.found != ""
+	return o.found != nil
 }
+
+// loses reports whether mail is known to be lost or spoiled.
+func (o *order) loses() bool { return o.found != nil && o.found.Lost+o.found.Corrupted > 0 }
 
 // mostWanted picks a batch: of each order what comes first, then what the most of
 // them may leave.
@@ -303,11 +306,9 @@ func (t *trial) try(batch []candidate) {
 		t.t.Fatal(err)
 	}
 	for i, v := range verdicts {
-		c := batch[i]
-		t.outcome[c.key] = ""
+		t.outcome[batch[i].key] = &v
 		if v.Bad() {
-			t.outcome[c.key] = strings.Join(v.Why, "; ")
-			t.bad = append(t.bad, c)
+			t.bad = append(t.bad, batch[i])
 		}
 	}
 }
@@ -321,10 +322,11 @@ func TestSyncsMatter(t *testing.T) {
 	newTrial(t, ops).decide(orders)
 	kinds := syncs(ops)
 	for _, o := range orders {
-		if o.found == "" {
+		if o.loses() {
+			t.Logf("%v: %.300s", o, o.found.Why[0])
+		} else {
 			t.Errorf("with the %v nothing is lost", o)
 		}
-		t.Logf("%v: %.300s", o, o.found)
 		delete(kinds, label(ops, o.life.ops[o.a]))
 	}
 	if len(kinds) > 0 {
@@ -343,7 +345,7 @@ func TestOrderMatters(t *testing.T) {
 	trial := newTrial(t, ops)
 	trial.decide(orders)
 	for _, o := range must {
-		if o.found == "" {
+		if o.found == nil {
 			t.Errorf("%v: nothing is lost", o)
 		}
 	}
@@ -351,8 +353,11 @@ func TestOrderMatters(t *testing.T) {
 	var covered []*order
 	for _, o := range orders {
 		switch {
-		case o.found != "":
-			count[fmt.Sprint(o.form, ": found")]++
+		case o.loses():
+			count[fmt.Sprint(o.form, ": found to lose or spoil mail")]++
+			continue
+		case o.found != nil:
+			count[fmt.Sprint(o.form, ": found to leave something for ever")]++
 			continue
 		case o.tried:
 			t.Errorf("%v: nothing is lost, and no rule says why", o)
@@ -410,8 +415,8 @@ func (t *trial) refute(orders []*order) {
 		}
 		t.try(candidates)
 		for _, key := range batch {
-			if bad := t.outcome[key]; bad != "" {
-				t.t.Errorf("%v, for which %v: %s", by[key], by[key].rule(), bad)
+			if v := t.outcome[key]; v.Bad() {
+				t.t.Errorf("%v, for which %v: %s", by[key], by[key].rule(), strings.Join(v.Why, "; "))
 			}
 		}
 	}
