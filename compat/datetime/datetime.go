@@ -2,30 +2,16 @@
 // UTC. It must not know where they are written.
 package datetime
 
-import (
-	"strconv"
-	"time"
-)
+import "time"
 
 // Header formats t as in Date and Received fields, qmail's RFC 5322 3.3 form:
 // "26 Sep 1995 04:46:54 -0000".
 func Header(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05 -0000") }
 
-// AppendListing appends t as qmail-qread shows it, "26 Sep 1995 04:46:54 GMT". By
-// hand, for it does so by the hundred thousand.
+// AppendListing appends t as qmail-qread shows it: "26 Sep 1995 04:46:54 GMT".
 func AppendListing(b []byte, t time.Time) []byte {
-	t = t.UTC()
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	b = strconv.AppendInt(b, int64(day), 10)
-	b = append(append(append(b, ' '), month.String()[:3]...), ' ')
-	b = append(strconv.AppendInt(b, int64(year), 10), ' ')
-	b = append(twoDigits(b, hour), ':')
-	b = append(twoDigits(b, minute), ':')
-	return append(twoDigits(b, second), " GMT"...)
+	return t.UTC().AppendFormat(b, "2 Jan 2006 15:04:05 GMT")
 }
-
-func twoDigits(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 // Mbox formats t as in a From_ line, like ctime(3) but with the day of the
 // month in two digits: "Tue Sep 26 04:46:54 1995".

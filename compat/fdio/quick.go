@@ -3,6 +3,8 @@ package fdio
 import (
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // The quick calls are for files by the hundred thousand, small and most likely
@@ -30,7 +32,7 @@ func (f FD) OpenQuick(name Name, flags int) (FD, error) {
 
 // StatQuick describes a file in the directory f.
 func (f FD) StatQuick(name Name, st *syscall.Stat_t) error {
-	_, _, e := syscall.RawSyscall6(sysFstatat, uintptr(f), uintptr(unsafe.Pointer(unsafe.SliceData(name))),
+	_, _, e := syscall.RawSyscall6(unix.SYS_NEWFSTATAT, uintptr(f), uintptr(unsafe.Pointer(unsafe.SliceData(name))),
 		uintptr(unsafe.Pointer(st)), 0, 0, 0)
 	return errorOf(e)
 }

@@ -44,6 +44,20 @@ func (p *Poller) Until(done func() bool) error {
 	return p.raw.Read(func(uintptr) bool { return done() })
 }
 
+// Try makes a call, again whenever something can be read, until its error is not
+// EAGAIN, and returns that, or the error of Until.
+func (p *Poller) Try(call func() error) error {
+	var failure error
+	err := p.Until(func() bool {
+		failure = call()
+		return failure != syscall.EAGAIN
+	})
+	if err == nil {
+		err = failure
+	}
+	return err
+}
+
 // SetDeadline limits how long Until waits.
 func (p *Poller) SetDeadline(t time.Time) error { return p.file.SetReadDeadline(t) }
 

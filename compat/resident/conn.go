@@ -140,17 +140,12 @@ func (c *Conn) Ask(buf, question []byte, with ...fdio.FD) (data []byte, files []
 // end. A datagram that does not fit, or whose descriptors do not, is the error
 // EMSGSIZE; of one without its descriptors data is there all the same.
 func (c *Conn) Receive(buf []byte) (data []byte, files []fdio.FD, err error) {
-	var failure error
-	err = c.poller.Until(func() bool {
-		failure = c.perform(func(fd int) (err error) {
+	err = c.poller.Try(func() error {
+		return c.perform(func(fd int) (err error) {
 			data, files, err = receive(fd, buf)
 			return err
 		})
-		return failure != syscall.EAGAIN
 	})
-	if err == nil {
-		err = failure
-	}
 	return data, files, err
 }
 

@@ -6,7 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/child"
@@ -99,13 +99,13 @@ func ours(path string) (bool, error) {
 		return false, err
 	}
 	is := version{IdentityOf(&st), st.Size, st.Ctim}
-	if looked.is(is) {
+	if last := looked.Load(); last != nil && *last == is {
 		return true, nil
 	}
 	if !marked(f) {
 		return false, nil
 	}
-	looked.note(is)
+	looked.Store(&is)
 	return true, nil
 }
 
@@ -118,24 +118,7 @@ type version struct {
 
 // looked is the executable of ours that this process has last read: to read one
 // costs as much as a third of its start.
-var looked memo
-
-type memo struct {
-	mu   sync.Mutex
-	last version
-}
-
-func (m *memo) is(v version) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.last == v
-}
-
-func (m *memo) note(v version) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.last = v
-}
+var looked atomic.Pointer[version]
 
 // marked reports whether the mark is in a file.
 func marked(f fdio.FD) bool {

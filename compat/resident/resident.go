@@ -11,6 +11,8 @@
 // exactly as ever; but for a program whose file may not be read (Unread), which
 // may find variable and socket.
 //
+// A process that stays may also be found by others than its parent (Listener).
+//
 // The package owns the offer, the greeting and the passing of datagrams with
 // descriptors; Runner and Serve are the two sides where a job is what a command
 // does: arguments, an input, output, an exit code. It must not know what the

@@ -43,12 +43,13 @@ func NewPool(most, spare int) *Pool {
 // which QMAILQUEUE counts too; nil means the process's own.
 func (p *Pool) Open(env []string) (*Message, error) {
 	m := &Message{pool: p, env: env, program: programIn(env)}
+	m.shares = sharing(m.program, env)
 	if p != nil {
 		p.opened.Add(1)
 		m.worker = p.take(m.program, env)
 	}
-	if m.worker == nil && sharing(m.program, env) {
-		m.worker, m.shares = connect(), true
+	if m.worker == nil && m.shares {
+		m.worker = connect()
 		p.looked(m.worker != nil)
 	}
 	if m.worker == nil {
@@ -114,9 +115,17 @@ func (p *Pool) offers(shares bool) bool {
 	return p != nil && p.opened.Load() > p.spare && !(shares && time.Since(time.Unix(0, p.found.Load())) < patience)
 }
 
+// replace starts a queue program for a message whose worker has gone. One that
+// was shared is likely to have an heir soon.
+func (m *Message) replace() error {
+	m.worker.Close()
+	m.pool.looked(true)
+	return m.start()
+}
+
 // start starts a queue program for a message.
 func (m *Message) start() error {
-	p, text, envelope, err := startProcess(m.program, m.env, m.pool.offers(m.shares))
+	p, text, envelope, err := startProcess(m.program, m.env, m.pool.offers(m.shares), m.shares)
 	if err != nil {
 		return err
 	}
@@ -139,8 +148,7 @@ func (m *Message) begin() error {
 	if err != nil {
 		pipes[0].w.Close()
 		pipes[1].w.Close()
-		m.worker.Close()
-		return m.start()
+		return m.replace()
 	}
 	_, _, _ = syscall.Syscall(syscall.SYS_FCNTL, uintptr(pipes[0].w), syscall.F_SETPIPE_SZ, widePipe)
 	m.text, m.envelope = fdio.Pollable(pipes[0].w, "message"), fdio.Pollable(pipes[1].w, "envelope")
@@ -154,8 +162,7 @@ func (m *Message) sendInBand() bool {
 	if m.worker.Send(appendJob(m.buf, m.end)) == nil {
 		return true
 	}
-	m.worker.Close()
-	if m.start() != nil {
+	if m.replace() != nil {
 		m.worker, m.failed, m.result = nil, true, noQueue
 	}
 	return false

@@ -22,18 +22,19 @@ type process struct {
 	offer  *resident.Offer // to stay; nil for none
 }
 
-// startProcess starts a queue program with pipes to it.
-func startProcess(program string, env []string, offers bool) (p process, text, envelope fdio.FD, err error) {
+// startProcess starts a queue program with pipes to it, which is offered to stay,
+// or told that it had better be shared.
+func startProcess(program string, env []string, offers, shares bool) (p process, text, envelope fdio.FD, err error) {
 	pipes, err := openPipes(3)
 	if err != nil {
 		return p, text, envelope, err
 	}
 	custom := pipes[2]
-	// Descriptor 6 is notqmail's pipe for a custom text, 4 the one that
-	// filters of the patch world write to.
-	if sharing(program, env) && resident.TakesOffer(home.Dir()+"/"+program, resident.OfferToo) {
+	if shares && resident.TakesOffer(home.Dir()+"/"+program, resident.OfferToo) {
 		env = wanting(env)
 	}
+	// Descriptor 6 is notqmail's pipe for a custom text, 4 the one that
+	// filters of the patch world write to.
 	cmd := child.Command{
 		Path:  program,
 		Args:  []string{program},

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/reqmail/reqmail/compat/environ"
+	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/resident"
 )
@@ -45,9 +46,8 @@ func sharing(program string, env []string) bool {
 
 // connect finds a qmail-queue that is shared; nil: none.
 func connect() *resident.Child {
-	path := home.Dir() + "/" + plain
-	var st syscall.Stat_t
-	if syscall.Stat(path, &st) != nil {
+	st, err := fdio.Stat(home.Dir() + "/" + plain)
+	if err != nil {
 		return nil
 	}
 	of := resident.IdentityOf(&st)

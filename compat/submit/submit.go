@@ -28,7 +28,7 @@ type Message struct {
 	pool    *Pool // nil where no queue program may stay
 	env     []string
 	program string
-	shares  bool // a program that is shared was looked for
+	shares  bool // it may have a program that is shared
 
 	worker  *resident.Child // the queue program that has stayed, nil if …
 	process process         // … one was started for this message

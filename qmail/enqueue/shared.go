@@ -56,8 +56,8 @@ func Wanted(now time.Time) bool {
 	if !wanted {
 		return false
 	}
-	var st syscall.Stat_t
-	if syscall.Stat("pid", &st) != nil {
+	st, err := fdio.Stat("pid")
+	if err != nil {
 		return false
 	}
 	age := now.Sub(time.Unix(st.Mtim.Unix()))
@@ -68,9 +68,10 @@ func Wanted(now time.Time) bool {
 // that cannot be done, messages are queued as ever. The process keeps its own
 // descriptors and what it was given, but must not run anything else after it.
 func Leave(home string) {
-	name, ok := sharedName()
-	if !ok || !resolved(home) || !mayShare(home) {
-		return
+	name, mine, ok := sharedName()
+	theirs, err := resident.Identify(home + program)
+	if !ok || err != nil || theirs != mine || !mayShare(home) {
+		return // or not what clients run, but behind a wrapper
 	}
 	l, err := resident.Listen(name)
 	if err != nil {
@@ -88,7 +89,7 @@ func Leave(home string) {
 	}
 	cmd := child.Command{
 		Path:  home + program,
-		Args:  []string{"qmail-queue"},
+		Args:  []string{submit.Program},
 		Env:   append(os.Environ(), variable+"=1"),
 		Files: []fdio.FD{null, null, null, l.Socket()},
 	}
@@ -103,37 +104,23 @@ func IsShared() bool {
 	return ok
 }
 
-// sharedName is the name that this program is found under, for the queue that is
-// the working directory.
-func sharedName() (string, bool) {
-	executable, err := resident.Identify(self)
+// sharedName is the name that this program, executable, is found under, for the
+// queue that is the working directory.
+func sharedName() (name string, executable resident.Identity, ok bool) {
+	executable, err := resident.Identify("/proc/self/exe")
 	if err != nil {
-		return "", false
+		return "", executable, false
 	}
 	here, err := resident.Identify(".")
 	if err != nil {
-		return "", false
+		return "", executable, false
 	}
-	name, err := submit.SharedName(executable, here, os.Getuid())
-	return name, err == nil
+	name, err = submit.SharedName(executable, here, os.Getuid())
+	return name, executable, err == nil
 }
 
-// self is the program that runs, program what clients run, below the home.
-const (
-	self    = "/proc/self/exe"
-	program = "/bin/qmail-queue"
-)
-
-// resolved reports whether this program is what clients run, and not behind a
-// wrapper.
-func resolved(home string) bool {
-	mine, err := resident.Identify(self)
-	if err != nil {
-		return false
-	}
-	theirs, err := resident.Identify(home + program)
-	return err == nil && theirs == mine
-}
+// program is what clients run, below the home.
+const program = "/bin/qmail-queue"
 
 // mayShare reports whether what a user is bound to binds all that a shared
 // process would do for him as well: limits, priority, and the control file.
@@ -167,7 +154,7 @@ func usualPriority() bool {
 // The exit code tells whoever may have set the variable himself, and waits for
 // it, that his message was not queued.
 func Share(home string, who Invoker, renew func()) int {
-	name, ok := sharedName()
+	name, _, ok := sharedName()
 	if !ok || !mayShare(home) {
 		return status.InternalBug
 	}

@@ -341,10 +341,10 @@ func conclude(t *testing.T, sum total) {
 func TestPowerCutCrowd(t *testing.T) {
 	t.Parallel()
 	all := func(o Op) bool { return o.Kind == Sync && o.All }
-	ops := recordCrowd(t)
+	ops := recordMany(t, RecordCrowd)
 	for range 2 { // a machine that is busy may take the messages one by one
 		if !slices.ContainsFunc(ops, all) {
-			ops = recordCrowd(t)
+			ops = recordMany(t, RecordCrowd)
 		}
 	}
 	if !slices.ContainsFunc(ops, all) {
@@ -387,21 +387,7 @@ func TestPowerCutShared(t *testing.T) {
 // recordShared returns what is done for many clients now.
 func recordShared(t *testing.T) []Op {
 	t.Helper()
-	if _, err := exec.LookPath("strace"); err != nil {
-		t.Skip("strace is not installed")
-	}
-	h, err := newHomeIn(t, "") // on a disk
-	if err != nil {
-		t.Fatal(err)
-	}
-	trace, err := RecordShared(h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ops, err := Parse(h.Home, watched, trace)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ops := recordMany(t, RecordShared)
 	linked := map[string]int{} // by process: messages
 	for _, o := range ops {
 		if o.Kind == Entry && len(o.Adds) > 0 && strings.HasPrefix(o.Adds[0].Path, "queue/pid/") {
@@ -415,8 +401,8 @@ func recordShared(t *testing.T) []Op {
 	return ops
 }
 
-// recordCrowd returns what the programs do with many messages now.
-func recordCrowd(t *testing.T) []Op {
+// recordMany returns what the programs do with many messages now.
+func recordMany(t *testing.T, record func(*host.Host) (string, error)) []Op {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("strace is not installed")
@@ -425,7 +411,7 @@ func recordCrowd(t *testing.T) []Op {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trace, err := RecordCrowd(h)
+	trace, err := record(h)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,18 +102,14 @@ func (l *Listener) Accept(uid int) (*Conn, error) {
 // next waits for one who comes.
 func (l *Listener) next() (fdio.FD, error) {
 	var fd int
-	var failure error
-	err := l.poller.Until(func() bool {
+	err := l.poller.Try(func() (err error) {
 		for {
-			fd, _, failure = syscall.Accept4(int(l.socket), syscall.SOCK_CLOEXEC)
-			if failure != syscall.EINTR && failure != syscall.ECONNABORTED {
-				return failure != syscall.EAGAIN
+			fd, _, err = syscall.Accept4(int(l.socket), syscall.SOCK_CLOEXEC)
+			if err != syscall.EINTR && err != syscall.ECONNABORTED {
+				return err
 			}
 		}
 	})
-	if err == nil {
-		err = failure
-	}
 	return fdio.FD(fd), err
 }
 
@@ -193,9 +189,8 @@ func (c *Conn) Refuse() {
 // ReceiveWhole is Receive into as many bytes as the datagram needs: who waits
 // for long holds no memory.
 func (c *Conn) ReceiveWhole() (data []byte, files []fdio.FD, err error) {
-	var failure error
-	err = c.poller.Until(func() bool {
-		failure = c.perform(func(fd int) error {
+	err = c.poller.Try(func() error {
+		return c.perform(func(fd int) error {
 			n, _, err := syscall.Recvfrom(fd, nil, syscall.MSG_PEEK|syscall.MSG_TRUNC|syscall.MSG_DONTWAIT)
 			if err != nil {
 				return err
@@ -206,10 +201,6 @@ func (c *Conn) ReceiveWhole() (data []byte, files []fdio.FD, err error) {
 			data, files, err = receive(fd, make([]byte, n))
 			return err
 		})
-		return failure != syscall.EAGAIN
 	})
-	if err == nil {
-		err = failure
-	}
 	return data, files, err
 }

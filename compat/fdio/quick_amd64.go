@@ -1,5 +1,0 @@
-package fdio
-
-import "syscall"
-
-const sysFstatat = syscall.SYS_NEWFSTATAT
