@@ -14,7 +14,8 @@ const Ossified = 129600
 // todo only when all that preprocessing has written is durable.
 // Nothing is synced: a crash brings the envelope back, and the message is
 // preprocessed again.
-func RemoveTodo(id ID) error {
+func (r *Remover) RemoveTodo(id ID) error {
+	r.hold(id.Todo())
 	if err := unlinkIfThere(id.Intd()); err != nil {
 		return err
 	}
@@ -28,11 +29,28 @@ func SyncTodo() error { return syncDirOf("todo/") }
 // RemoveMess removes a message that nothing refers to any more: S2 → S1.
 // Nothing is synced: a crash brings the file back, and it is removed again
 // after 36 hours.
-func RemoveMess(id ID) error {
-	if err := unlinkIfThere(id.Intd()); err != nil {
+func (r *Remover) RemoveMess(id ID) error {
+	if err := removeStale(id.Intd()); err != nil {
 		return err
 	}
+	r.hold(id.Mess())
 	return unlinkIfThere(id.Mess())
+}
+
+// RemoveInfo removes the info file of a message that has nothing else but its text:
+// S5 → S2. Nothing is synced: a crash brings the file back, and the message is found
+// to be done. That there is no such file is an error here.
+func (r *Remover) RemoveInfo(id ID) error {
+	r.hold(id.Info())
+	return syscall.Unlink(id.Info())
+}
+
+// RemoveChannel removes the recipients of a message on a channel, all of which are
+// done. Nothing is synced: a crash brings them back, as they were. That there is no
+// such file is an error here.
+func (r *Remover) RemoveChannel(id ID, c Channel) error {
+	r.hold(id.Recipients(c))
+	return syscall.Unlink(id.Recipients(c))
 }
 
 // SweepPid removes files that a qmail-queue which died left in pid. now is in

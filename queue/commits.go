@@ -132,9 +132,9 @@ func release(version string) int {
 	return parts[0]<<8 + parts[1]
 }
 
-// begin and end say that a message is being written.
-func (c *Commits) begin() { c.writers.Add(1) }
-func (c *Commits) end()   { c.writers.Add(-1) }
+// begin and end say that messages are being written.
+func (c *Commits) begin()          { c.writers.Add(1) }
+func (c *Commits) end(writers int) { c.writers.Add(-int32(writers)) }
 
 // crowded reports whether many messages are being written.
 func (c *Commits) crowded() bool { return c.writers.Load() >= crowd }

@@ -159,7 +159,7 @@ const startWriting = 2
 func (d *Draft) Commit() error {
 	if d.commits != nil {
 		d.commits.begin()
-		defer d.commits.end()
+		defer d.commits.end(1)
 	}
 	if err := d.sync(); err != nil {
 		return &StepError{StepWrite, err}

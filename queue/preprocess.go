@@ -3,23 +3,20 @@ package queue
 import (
 	"bufio"
 	"io"
+	"sync"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/fdio"
 )
 
-// Preprocessor turns a queued message's envelope into the files that
-// qmail-send works on.
+// Preprocessor turns queued messages' envelopes into the files that qmail-send
+// works on, one message after the other.
 type Preprocessor struct {
 	// Route decides about a recipient: its channel, and the address to
 	// deliver to on it.
 	Route func(recipient string) (Channel, string)
 
-	// Copy is a local recipient that is added to those of the envelope;
-	// empty: none.
-	Copy string
-
-	// Commits may make many messages durable at once.
+	// Commits makes many messages durable at once.
 	Commits *Commits
 
 	// Began is called once the message is being preprocessed.
@@ -28,6 +25,8 @@ type Preprocessor struct {
 	// Sender is called for the envelope sender, with the size of the mess
 	// file in bytes and the process and user that queued the message.
 	Sender func(id ID, size uint64, sender string, qp, uid uint64)
+
+	buffers [1 + Channels]*bufio.Writer // of the files, which are written one message at a time
 }
 
 // Preprocessed is what preprocessing has made of a message.
@@ -37,62 +36,112 @@ type Preprocessed struct {
 	Birth int64          // Unix seconds
 }
 
-// Run preprocesses a message: in state S4, it writes info and a recipient
-// file for each channel that has recipients, and tells which. What an earlier
-// run left behind is removed first.
+// Written is a message whose files are written, and not yet durable.
+type Written struct {
+	Preprocessed
+	out outputs
+}
+
+// Write preprocesses a message: in state S4, it writes info and a recipient
+// file for each channel that has recipients. What an earlier run left behind is
+// removed first. copied is a local recipient that is added to those of the
+// envelope; empty: none.
 //
-// The files and their names are durable when it returns without error, so
-// that the envelope may then be removed from todo (qmail-clean, S4 → S5). A
-// crash or an error before leaves the envelope in todo, and the message is
-// preprocessed again from scratch.
-func (p *Preprocessor) Run(id ID) (done Preprocessed, err error) {
+// Nothing is durable when it returns; Commits.Keep must follow. A crash or an error
+// leaves the envelope in todo, and the message is preprocessed again from scratch.
+func (p *Preprocessor) Write(id ID, copied string) (*Written, error) {
 	todo, err := openRead(id.Todo())
 	if err != nil {
-		return done, &FileError{"unable to open", id.Todo(), err}
+		return nil, &FileError{"unable to open", id.Todo(), err}
 	}
 	defer todo.Close()
 	var mess syscall.Stat_t
 	if err := syscall.Stat(id.Mess(), &mess); err != nil {
-		return done, &FileError{"unable to stat", id.Mess(), err}
+		return nil, &FileError{"unable to stat", id.Mess(), err}
 	}
 	for _, stale := range []string{id.Recipients(Local), id.Recipients(Remote), id.Info(), id.Bounce()} {
-		if err := unlinkIfThere(stale); err != nil {
-			return done, &FileError{"unable to unlink", stale, err}
+		if err := removeStale(stale); err != nil {
+			return nil, &FileError{"unable to unlink", stale, err}
 		}
 	}
+	w := &Written{Preprocessed: Preprocessed{Size: mess.Size}}
 	p.Commits.begin()
-	defer p.Commits.end()
-	info, err := newOutput(id.Info())
-	if err != nil {
-		return done, err
+	if err := p.fill(w, id, todo, copied); err != nil {
+		w.out.close()
+		p.Commits.end(1)
+		return nil, err
+	}
+	return w, nil
+}
+
+// fill writes the files of a message.
+func (p *Preprocessor) fill(w *Written, id ID, todo io.Reader, copied string) (err error) {
+	if w.out.info, err = p.create(0, id.Info()); err != nil {
+		return err
 	}
 	p.Began(id)
-	out := outputs{info: info}
-	defer out.close()
-	if err := p.copy(id, uint64(mess.Size), todo, &out); err != nil {
-		return done, err
+	if err := p.copy(id, uint64(w.Size), todo, &w.out); err != nil {
+		return err
 	}
-	if p.Copy != "" {
-		if err := out.recipient(id, Local, p.Copy); err != nil {
-			return done, err
+	if copied != "" {
+		if err := p.recipient(&w.out, id, Local, copied); err != nil {
+			return err
 		}
 	}
-	if err := out.flush(); err != nil {
-		return done, err
+	if err := w.out.flush(); err != nil {
+		return err
 	}
-	if err := out.commit(p.Commits); err != nil {
-		return done, err
-	}
-	st, err := info.file.Stat()
+	st, err := w.out.info.file.Stat()
 	if err != nil {
-		return done, &FileError{"unable to stat", info.path, err}
+		return &FileError{"unable to stat", w.out.info.path, err}
 	}
-	done.Birth = int64(st.Mtim.Sec)
-	done.Size = mess.Size
-	for c := range done.Used {
-		done.Used[c] = out.recipients[c] != nil
+	w.Birth = int64(st.Mtim.Sec)
+	for c := range w.Used {
+		w.Used[c] = w.out.recipients[c] != nil
 	}
-	return done, nil
+	return nil
+}
+
+// removeStale removes a file that is most likely not there. To look first is
+// cheaper than to have the kernel get ready for a change of the directory.
+func removeStale(path string) error {
+	if there, err := exists(path); !there && err == nil {
+		return nil
+	}
+	return unlinkIfThere(path)
+}
+
+// Keep makes the files of messages and their names durable, so that the
+// envelopes may then be removed from todo (qmail-clean, S4 → S5), and closes them. It
+// returns the error of each. Where the file system cannot be synced as a whole, or that
+// failed, it is done file by file, which tells what the trouble is.
+func (c *Commits) Keep(written []*Written) []error {
+	errs := make([]error, len(written))
+	defer c.end(len(written))
+	if !c.serves() || !allOn(c.device, written) || c.wait() != nil {
+		atOnce := !c.crowded()
+		var others sync.WaitGroup
+		for i, w := range written {
+			others.Go(func() { errs[i] = w.out.sync(atOnce) })
+		}
+		others.Wait()
+	}
+	for _, w := range written {
+		w.out.close()
+	}
+	return errs
+}
+
+// allOn reports whether all files of messages are on a device.
+func allOn(device uint64, written []*Written) bool {
+	for _, w := range written {
+		for _, f := range w.out.all() {
+			if !onDevice(device, f.file) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // copy distributes the records of the envelope.
@@ -119,7 +168,7 @@ func (p *Preprocessor) copy(id ID, size uint64, todo io.Reader, out *outputs) er
 			p.Sender(id, size, text, qp, uid)
 		case 'T':
 			channel, recipient := p.Route(text)
-			if err := out.recipient(id, channel, recipient); err != nil {
+			if err := p.recipient(out, id, channel, recipient); err != nil {
 				return err
 			}
 		default:
@@ -134,9 +183,9 @@ type outputs struct {
 	recipients [Channels]*output
 }
 
-func (o *outputs) recipient(id ID, c Channel, address string) error {
+func (p *Preprocessor) recipient(o *outputs, id ID, c Channel, address string) error {
 	if o.recipients[c] == nil {
-		out, err := newOutput(id.Recipients(c))
+		out, err := p.create(1+int(c), id.Recipients(c))
 		if err != nil {
 			return err
 		}
@@ -146,10 +195,10 @@ func (o *outputs) recipient(id ID, c Channel, address string) error {
 }
 
 func (o *outputs) all() []*output {
-	files := []*output{o.info}
-	for _, r := range o.recipients {
-		if r != nil {
-			files = append(files, r)
+	files := make([]*output, 0, 1+Channels)
+	for _, f := range []*output{o.info, o.recipients[Local], o.recipients[Remote]} {
+		if f != nil {
+			files = append(files, f)
 		}
 	}
 	return files
@@ -162,26 +211,6 @@ func (o *outputs) flush() error {
 		}
 	}
 	return nil
-}
-
-// commit makes the files and their names durable. Where the file system cannot
-// be synced as a whole, or that failed, it is done file by file, which tells
-// what the trouble is.
-func (o *outputs) commit(c *Commits) error {
-	if c.serves() && o.on(c.device) && c.wait() == nil {
-		return nil
-	}
-	return o.sync(!c.crowded())
-}
-
-// on reports whether all files are on a device.
-func (o *outputs) on(device uint64) bool {
-	for _, f := range o.all() {
-		if !onDevice(device, f.file) {
-			return false
-		}
-	}
-	return true
 }
 
 // sync makes the files and their names durable, in any order, for the message
@@ -216,18 +245,24 @@ type output struct {
 	out  *bufio.Writer
 }
 
-func newOutput(path string) (*output, error) {
+// create creates a file of a message, with the buffer that such files have.
+func (p *Preprocessor) create(buffer int, path string) (*output, error) {
 	f, err := createExclusive(path)
 	if err != nil {
 		return nil, &FileError{"unable to create", path, err}
 	}
-	return &output{path, f, bufio.NewWriterSize(f, 1024)}, nil
+	if p.buffers[buffer] == nil {
+		p.buffers[buffer] = bufio.NewWriterSize(nil, 1024)
+	}
+	p.buffers[buffer].Reset(f)
+	return &output{path, f, p.buffers[buffer]}, nil
 }
 
 func (o *output) record(letter byte, text string) error {
-	b := make([]byte, 0, len(text)+2)
-	b = append(append(append(b, letter), text...), 0)
-	if _, err := o.out.Write(b); err != nil {
+	// An error of the writer stays with it until the next call.
+	_ = o.out.WriteByte(letter)
+	_, _ = o.out.WriteString(text)
+	if err := o.out.WriteByte(0); err != nil {
 		return &FileError{"trouble writing to", o.path, err}
 	}
 	return nil

@@ -246,8 +246,11 @@ func preprocess(id ID, log *[]string) ([Channels]bool, error) {
 			}
 		},
 	}
-	done, err := p.Run(id)
-	return done.Used, err
+	w, err := p.Write(id, "")
+	if err != nil {
+		return [Channels]bool{}, err
+	}
+	return w.Used, p.Commits.Keep([]*Written{w})[0]
 }
 
 func TestPreprocess(t *testing.T) {
@@ -448,11 +451,13 @@ func TestCleanUp(t *testing.T) {
 			t.Errorf("%v: abandoned %v, want %v", test.id, got, test.want)
 		}
 	}
+	var remover Remover
+	defer remover.Release()
 	for range 2 { // what is not there any more is no error
-		if err := RemoveMess(5); err != nil {
+		if err := remover.RemoveMess(5); err != nil {
 			t.Error(err)
 		}
-		if err := RemoveTodo(4); err != nil {
+		if err := remover.RemoveTodo(4); err != nil {
 			t.Error(err)
 		}
 	}
@@ -462,7 +467,7 @@ func TestCleanUp(t *testing.T) {
 	if err := os.Mkdir(ID(6).Todo(), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := RemoveTodo(6); err == nil {
+	if err := remover.RemoveTodo(6); err == nil {
 		t.Error("no error for what cannot be removed")
 	}
 }

@@ -20,6 +20,10 @@ import (
 	"github.com/reqmail/reqmail/qmail/clean"
 )
 
+// processors of the Go runtime: one for the work, the others for threads that give
+// room back, and wait for the disk (queue.Remover).
+const processors = 3
+
 // The work stays on one thread, so that a trace of its calls is the same in
 // every run: the tests of crashes and errors go by that.
 func init() { runtime.LockOSThread() }
@@ -31,5 +35,6 @@ func run() int {
 	if syscall.Chdir(home.Dir()) != nil || syscall.Chdir("queue") != nil {
 		return clean.ExitNoQueue
 	}
+	runtime.GOMAXPROCS(processors)
 	return clean.Run(fdio.FD(0), fdio.FD(1), time.Now)
 }

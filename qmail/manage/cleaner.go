@@ -80,7 +80,7 @@ func (c *Cleaner) may(id queue.ID) error {
 // envelope removes a message from todo.
 func (c *Cleaner) envelope(id queue.ID) error {
 	if c == nil {
-		return queue.RemoveTodo(id)
+		return (*queue.Remover)(nil).RemoveTodo(id)
 	}
 	return c.ask("todo", id)
 }
@@ -88,7 +88,7 @@ func (c *Cleaner) envelope(id queue.ID) error {
 // text removes the text of a message.
 func (c *Cleaner) text(id queue.ID) error {
 	if c == nil {
-		return queue.RemoveMess(id)
+		return (*queue.Remover)(nil).RemoveMess(id)
 	}
 	return c.ask("foop", id)
 }

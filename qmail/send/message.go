@@ -1,8 +1,6 @@
 package send
 
 import (
-	"syscall"
-
 	"github.com/reqmail/reqmail/compat/maillog"
 	"github.com/reqmail/reqmail/queue"
 )
@@ -85,7 +83,7 @@ func (s *Scheduler) finish(id queue.ID) bool {
 	}
 	s.logLine(maillog.EndMessage(uint64(id)))
 	s.flushLog()
-	if err := syscall.Unlink(id.Info()); err != nil {
+	if err := s.remover.RemoveInfo(id); err != nil {
 		s.warnFile("unable to unlink", id.Info(), tryAgain)
 		return false
 	}

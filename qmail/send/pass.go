@@ -194,9 +194,8 @@ func (s *Scheduler) closeJob(j *job) {
 		s.channel[j.channel].add(j.id, j.next(s.recent))
 		return
 	}
-	file := j.id.Recipients(j.channel)
-	if err := syscall.Unlink(file); err != nil {
-		s.warnFile("unable to unlink", file, tryAgain)
+	if err := s.remover.RemoveChannel(j.id, j.channel); err != nil {
+		s.warnFile("unable to unlink", j.id.Recipients(j.channel), tryAgain)
 		s.channel[j.channel].add(j.id, s.now()+retryTrouble)
 		return
 	}

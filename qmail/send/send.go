@@ -76,6 +76,7 @@ type Scheduler struct {
 
 	beside   beside
 	takingIn takingIn
+	remover  queue.Remover
 
 	trigger     fdio.FD
 	todo        intake
@@ -184,6 +185,7 @@ func (s *Scheduler) work(ready readiness) {
 		s.sendCommands(sp)
 	}
 	s.sendErrands()
+	s.remover.Release()
 }
 
 // outstanding reports whether a living child still owes something, or a message

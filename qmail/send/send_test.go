@@ -204,9 +204,9 @@ func (p *peers) files(slots byte) Files {
 			}
 			for line := range bytes.SplitSeq(buf[:n-1], []byte{0}) {
 				if r, ok := wire.ParseCleanRequest(line); ok && r.Kind == wire.CleanTodo {
-					_ = queue.RemoveTodo(queue.ID(r.ID))
+					_ = (*queue.Remover)(nil).RemoveTodo(queue.ID(r.ID))
 				} else if ok {
-					_ = queue.RemoveMess(queue.ID(r.ID))
+					_ = (*queue.Remover)(nil).RemoveMess(queue.ID(r.ID))
 				}
 				_, _ = answers.Write([]byte{wire.CleanDone})
 			}
@@ -229,7 +229,7 @@ func (p *peers) turns() {
 // answers of qmail-clean.
 func (p *peers) cleaned() bool {
 	p.t.Helper()
-	for p.todo.running > len(p.todo.results) || len(p.cleaner.asked) > 0 || p.walking && len(p.beside.calls) == 0 {
+	for p.todo.running > 0 && len(p.todo.results) == 0 || len(p.cleaner.asked) > 0 || p.walking && len(p.beside.calls) == 0 {
 		fds := []unix.PollFd{{Fd: int32(p.signals.wake), Events: unix.POLLIN}}
 		if len(p.cleaner.asked) > 0 {
 			fds = append(fds, unix.PollFd{Fd: int32(p.cleaner.answer), Events: unix.POLLIN})

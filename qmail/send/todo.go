@@ -21,6 +21,10 @@ const (
 	filesPrepared = 6 // open at a time for each
 )
 
+// batches is how many times as many a goroutine takes at a time there are: while
+// some are written, others wait for the disk.
+const batches = 4
+
 // maxTaken is how many entries of todo may be under way from when they are
 // begun until qmail-clean has removed them.
 const maxTaken = 4 * maxPreparing
@@ -42,21 +46,27 @@ type intake struct {
 	running int               // being preprocessed
 	many    bool              // files may be open
 	commits *queue.Commits    // makes many durable at once
-	results chan prepared
+	results chan []prepared
 }
 
 func newIntake(now int64) intake {
 	var files syscall.Rlimit
 	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files)
 	return intake{
-		next: now, taken: map[queue.ID]bool{}, results: make(chan prepared, maxPreparing), commits: queue.NewCommits(),
+		next: now, taken: map[queue.ID]bool{}, results: make(chan []prepared, maxPreparing), commits: queue.NewCommits(),
 		many: err == nil && files.Cur >= 2*filesPrepared*maxPreparing,
 	}
 }
 
-// ready reports whether the next entry of todo can be taken.
+// batch is how many messages are preprocessed together.
+func (t *intake) batch() int { return t.preparing() / batches }
+
+// ready reports whether entries of todo can be taken: as many as are preprocessed
+// together, for where there is room for a few more at a time, and many wait, each
+// few would have syncs of their own.
 func (t *intake) ready() bool {
-	return t.scan != nil && t.running < t.preparing() && len(t.taken) < maxTaken
+	n := t.batch()
+	return t.scan != nil && t.running+n <= t.preparing() && len(t.taken)+n <= maxTaken
 }
 
 // rearmTrigger opens the trigger anew, which forgets that it was pulled.
@@ -93,25 +103,38 @@ func (s *Scheduler) lookIntoTodo(pulled bool) {
 		t.passed = maps.Clone(t.taken)
 	}
 	for t.ready() {
-		id, ok, more, _ := t.scan.Next()
-		if !more {
-			t.scan = nil
-			return
-		}
-		if ok && !t.taken[id] && !t.passed[id] {
-			s.preprocess(id)
+		if ids := t.nextBatch(); len(ids) > 0 {
+			s.preprocess(ids)
 		}
 	}
 }
 
-// preprocess has a message preprocessed beside the loop.
-func (s *Scheduler) preprocess(id queue.ID) {
-	s.todo.taken[id] = true
-	s.todo.running++
-	s.takingIn.meet(id)
+// nextBatch returns the next entries of todo that are news, fewer than there is room
+// for where the look ends.
+func (t *intake) nextBatch() (ids []queue.ID) {
+	for most := t.batch(); len(ids) < most; {
+		id, ok, more, _ := t.scan.Next()
+		if !more {
+			t.scan = nil
+			break
+		}
+		if ok && !t.taken[id] && !t.passed[id] {
+			t.taken[id] = true
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// preprocess has messages preprocessed beside the loop.
+func (s *Scheduler) preprocess(ids []queue.ID) {
+	s.todo.running += len(ids)
+	for _, id := range ids {
+		s.takingIn.meet(id)
+	}
 	config := *s.config // HUP changes it
 	go func() {
-		s.todo.results <- config.prepare(id, s.todo.commits)
+		s.todo.results <- config.prepare(ids, s.todo.commits)
 		s.signals.poke()
 	}()
 }
@@ -125,15 +148,12 @@ type prepared struct {
 	err   error
 }
 
-// prepare preprocesses a message: S4 → S4, all of S5 but the end of todo/ID. It
+// prepare preprocesses messages: S4 → S4, all of S5 but the end of todo/ID. It
 // is called beside the loop.
-func (c *Config) prepare(id queue.ID, commits *queue.Commits) (m prepared) {
-	m.id = id
-	if m.rule, m.err = c.decide(id); m.err != nil {
-		return m
-	}
+func (c *Config) prepare(ids []queue.ID, commits *queue.Commits) []prepared {
+	batch := make([]prepared, len(ids))
+	var m *prepared
 	p := queue.Preprocessor{
-		Copy:    c.archivist(m.rule),
 		Commits: commits,
 		Route:   c.route,
 		Began:   func(id queue.ID) { m.lines = append(m.lines, maillog.NewMessage(uint64(id))) },
@@ -141,25 +161,42 @@ func (c *Config) prepare(id queue.ID, commits *queue.Commits) (m prepared) {
 			m.lines = append(m.lines, maillog.Info(uint64(id), size, sender, qp, uid))
 		},
 	}
-	m.Preprocessed, m.err = p.Run(id)
-	return m
+	written := make([]*queue.Written, 0, len(ids))
+	of := make([]*prepared, 0, len(ids))
+	for i, id := range ids {
+		m = &batch[i]
+		m.id = id
+		if m.rule, m.err = c.decide(id); m.err != nil {
+			continue
+		}
+		var w *queue.Written
+		if w, m.err = p.Write(id, c.archivist(m.rule)); m.err == nil {
+			m.Preprocessed = w.Preprocessed
+			written, of = append(written, w), append(of, m)
+		}
+	}
+	for i, err := range commits.Keep(written) {
+		of[i].err = err
+	}
+	return batch
 }
 
 // takePrepared has the envelopes of messages removed that are preprocessed.
 func (s *Scheduler) takePrepared() {
 	var batch []prepared
 	for range len(s.todo.results) {
-		m := <-s.todo.results
-		s.todo.running--
-		for _, line := range m.lines {
-			s.logLine(line)
+		for _, m := range <-s.todo.results {
+			s.todo.running--
+			for _, line := range m.lines {
+				s.logLine(line)
+			}
+			if m.err != nil {
+				s.warnFileError(m.err, "")
+				delete(s.todo.taken, m.id)
+				continue
+			}
+			batch = append(batch, m)
 		}
-		if m.err != nil {
-			s.warnFileError(m.err, "")
-			delete(s.todo.taken, m.id)
-			continue
-		}
-		batch = append(batch, m)
 	}
 	for _, m := range s.enforce(batch) {
 		s.askCleaner(wire.CleanRequest{Kind: wire.CleanTodo, ID: uint64(m.id)}, func(done bool) { s.preprocessed(m, done) })
