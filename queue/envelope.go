@@ -135,10 +135,7 @@ func MarkDone(id ID, c Channel, pos int64) error {
 		return err
 	}
 	defer f.Close()
-	if _, err := f.Seek(pos, io.SeekStart); err != nil {
-		return err
-	}
-	_, err = f.Write([]byte{'D'})
+	_, err = syscall.Pwrite(int(f), []byte{'D'}, pos)
 	return err
 }
 

@@ -38,8 +38,10 @@ const maxAsked = 16
 // of new ones is not to hold them up.
 const forEnded = 4
 
-// room reports whether cleanMess would ask at once.
-func (c *cleaner) room() bool { return !c.lost && len(c.asked) < maxAsked }
+// room reports whether cleanMess would ask at once, and roomFor whether it would of
+// so many.
+func (c *cleaner) room() bool            { return c.roomFor(1) }
+func (c *cleaner) roomFor(most int) bool { return !c.lost && len(c.asked)+most <= maxAsked }
 
 // busy reports whether answers are owed.
 func (c *cleaner) busy() bool { return len(c.asked)+len(c.waiting) > 0 }

@@ -47,47 +47,65 @@ func (s *Scheduler) lookAtFailed() {
 	}
 }
 
-// finishedPerTurn is how many messages are ended in a turn of the loop.
-const finishedPerTurn = 64
-
 // finishSome ends messages that are done on all channels, as many as
-// qmail-clean can be asked about.
+// qmail-clean can be asked about: S5 → S2 → S1. The log tells of them before their
+// files go.
 func (s *Scheduler) finishSome() {
-	for range finishedPerTurn {
-		if !s.cleaner.room() {
-			return
-		}
+	var ends []queue.ID
+	for s.cleaner.roomFor(len(ends) + 1) {
 		e, ok := s.done.take(s.recent)
 		if !ok {
-			return
+			break
 		}
-		if !s.finish(e.id) {
+		switch s.judge(e.id) {
+		case troubled:
 			s.done.add(e.id, s.now()+retryTrouble)
+		case isDone:
+			ends = append(ends, e.id)
+			s.logLine(maillog.EndMessage(uint64(e.id)))
+		case notYet:
 		}
+	}
+	if len(ends) > 0 {
+		s.flushLog()
+	}
+	for _, id := range ends {
+		s.end(id)
 	}
 }
 
-// finish returns what could not be delivered and removes the message: S5 →
-// S2 → S1. False means that it is to be tried again.
-func (s *Scheduler) finish(id queue.ID) bool {
+// verdict is what there is to be done about a message that seems to be done.
+type verdict int
+
+const (
+	isDone   verdict = iota
+	troubled         // to be looked at again
+	notYet           // the other channel finishes it
+)
+
+// judge looks whether a message is done, and returns what could not be delivered.
+func (s *Scheduler) judge(id queue.ID) verdict {
 	state, err := queue.Look(id)
 	if err != nil {
 		s.warnFileError(err, tryAgain)
-		return false
+		return troubled
 	}
 	if state.Recipients[queue.Local] || state.Recipients[queue.Remote] || state.Todo || !state.Info {
-		return true // a false alarm: the other channel finishes it
+		return notYet
 	}
 	if !s.bounce(id) {
-		return false
+		return troubled
 	}
-	s.logLine(maillog.EndMessage(uint64(id)))
-	s.flushLog()
+	return isDone
+}
+
+// end removes a message that is done.
+func (s *Scheduler) end(id queue.ID) {
 	if err := s.remover.RemoveInfo(id); err != nil {
 		s.warnFile("unable to unlink", id.Info(), tryAgain)
-		return false
+		s.done.add(id, s.now()+retryTrouble)
+		return
 	}
 	s.steer.ended(id, s.now())
 	s.cleanMess(id)
-	return true
 }

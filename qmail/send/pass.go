@@ -21,7 +21,11 @@ type job struct {
 	sawEnd  bool
 	started int // deliveries
 	due     int64
-	waits   bool // only recipients wait that the pass has gone over: it does not count
+
+	unmarked bool // the last recipient that was done, whose record is at lastPos
+	lastPos  int64
+
+	waits bool // only recipients wait that the pass has gone over: it does not count
 	rest
 }
 
@@ -188,6 +192,7 @@ func (s *Scheduler) closeJob(j *job) {
 		s.jobs--
 	}
 	if s.steer.endedJob(j, s.recent) {
+		s.markLast(j)
 		return // to be removed
 	}
 	if !j.sawEnd || j.todo > 0 {
@@ -196,6 +201,7 @@ func (s *Scheduler) closeJob(j *job) {
 	}
 	if err := s.remover.RemoveChannel(j.id, j.channel); err != nil {
 		s.warnFile("unable to unlink", j.id.Recipients(j.channel), tryAgain)
+		s.markLast(j)
 		s.channel[j.channel].add(j.id, s.now()+retryTrouble)
 		return
 	}

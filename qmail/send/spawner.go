@@ -247,10 +247,28 @@ func (s *Scheduler) report(sp *spawner, r wire.Report) {
 	s.logStatus()
 }
 
-// markDone records that a recipient needs no more tries.
+// markDone records that a recipient needs no more tries. Where with it all of the
+// file are done, and nothing else is under way, closeJob removes the file at once,
+// which says the same: so it need not be written to.
 func (s *Scheduler) markDone(d *delivery) {
-	if err := queue.MarkDone(d.job.id, d.job.channel, d.pos); err != nil {
-		s.warnFile("trouble marking", d.job.id.Recipients(d.job.channel), "; message will be delivered twice!")
+	j := d.job
+	j.todo--
+	if j.refs == 1 && j.sawEnd && j.todo == 0 {
+		j.unmarked, j.lastPos = true, d.pos
+		return
 	}
-	d.job.todo--
+	s.mark(j, d.pos)
+}
+
+func (s *Scheduler) mark(j *job, pos int64) {
+	if err := queue.MarkDone(j.id, j.channel, pos); err != nil {
+		s.warnFile("trouble marking", j.id.Recipients(j.channel), "; message will be delivered twice!")
+	}
+}
+
+// markLast marks the recipient that was left to the removal of the file.
+func (s *Scheduler) markLast(j *job) {
+	if j.unmarked {
+		s.mark(j, j.lastPos)
+	}
 }
