@@ -25,12 +25,13 @@ func main() { program.Main("qmail-getpw", users.GetpwTemporary, run) }
 
 func run() int {
 	private := home.Private()
-	return resident.Serve("qmail-getpw", os.Args, func(j *resident.Job) (code int, stays bool) {
+	program := resident.Program{Name: "qmail-getpw", Do: func(j *resident.Job) (code int, stays bool) {
 		if len(j.Args) < 2 {
 			return users.GetpwUsage, false
 		}
 		answer, code := users.Getpw(j.Args[1], private)
 		_, _ = io.WriteString(j, answer)
 		return code, true
-	})
+	}}
+	return program.Serve(os.Args)
 }

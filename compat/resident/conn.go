@@ -17,7 +17,7 @@ import (
 // most descriptors that may travel with it.
 const (
 	MaxDatagram = 64 << 10
-	MaxFiles    = 4
+	MaxFiles    = 16
 )
 
 // Conn is one side of the socket between a parent and a child. Any goroutine
@@ -151,7 +151,7 @@ func (c *Conn) Receive(buf []byte) (data []byte, files []fdio.FD, err error) {
 
 // receive takes in a datagram that is there.
 func receive(fd int, buf []byte) (data []byte, files []fdio.FD, err error) {
-	var room [64]byte // CmsgSpace of MaxFiles descriptors, and more
+	var room [96]byte // CmsgSpace of MaxFiles descriptors, and more
 	m := header(buf, room[:])
 	n, err := fdio.Call(syscall.SYS_RECVMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), syscall.MSG_CMSG_CLOEXEC|syscall.MSG_DONTWAIT)
 	if err != nil {

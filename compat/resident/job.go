@@ -14,6 +14,7 @@ type Job struct {
 	Args []string
 	In   fdio.FD // what the program reads, its descriptor 0
 
+	among    bool   // others that are done together
 	post     *Post  // nil where nobody is told anything
 	own      bool   // it has the descriptors 1 and 2: the first job, others once Inherit was called
 	apart    bool   // complaints go to descriptor 2 in any case: it is the program's, not the job's
@@ -56,6 +57,9 @@ func (j *Job) Inherit() error {
 	if j.own {
 		return nil
 	}
+	if j.among {
+		return syscall.ENOTSUP
+	}
 	if err := j.post.Send(append([]byte{outputWord}, j.printed...)); err != nil {
 		return err
 	}
@@ -95,14 +99,19 @@ func (j *Job) Tell(text string) {
 // stay, or breaks.
 func (j *Job) do(do func(*Job) (code int, stays bool)) (code int, stays bool) {
 	defer func() {
-		j.telling.Lock()
-		j.hasEnded = true
-		j.telling.Unlock()
+		j.end()
 		if !stays {
 			_ = j.Inherit()
 		}
 	}()
 	return do(j)
+}
+
+// end is the end of telling.
+func (j *Job) end() {
+	j.telling.Lock()
+	defer j.telling.Unlock()
+	j.hasEnded = true
 }
 
 // vacate gives back the descriptors that the job had. /dev/null is in the place

@@ -33,7 +33,7 @@ const Variable = "REQMAIL_STAY"
 
 // protocol is the version of what parent and child say to each other; a child
 // of another one is not kept.
-const protocol = "2"
+const protocol = "3"
 
 // Identity is an executable: a file, whatever its names are.
 type Identity struct {

@@ -22,6 +22,8 @@ type Runner struct {
 	Reaper *child.Reaper
 	Plain  bool  // a process for each
 	Turn   *Turn // nil: jobs do not wait for each other
+
+	Gather *Gather // nil: each job is given alone
 }
 
 // mostAge is how old a child gets: what a process reads at its start, such as
@@ -30,10 +32,12 @@ const mostAge = time.Minute
 
 // Kinds of datagrams between a Runner and Serve, their first bytes.
 const (
-	jobWord    = 'J' // arguments, each with a NUL behind it; with descriptor 0
-	resultWord = 'R' // exit code, one byte, and what was printed
-	newsWord   = 'N' // a text
-	outputWord = 'O' // what was printed, and descriptors to print to are wanted; or those
+	jobWord     = 'J' // arguments, each with a NUL behind it; with descriptor 0
+	manyWord    = 'M' // several jobs, each a jobWord's with its length before; with their descriptors
+	resultWord  = 'R' // exit code, one byte, and what was printed
+	resultsWord = 'S' // of several jobs
+	newsWord    = 'N' // a text
+	outputWord  = 'O' // what was printed, and descriptors to print to are wanted; or those
 )
 
 // Collected in a command's Files stands for what goes to the writer of Run.
@@ -52,6 +56,9 @@ func (r *Runner) Run(cmd *child.Command, out io.Writer, news func(text []byte)) 
 	t := &task{kind: kind, out: out, news: news}
 	if r.Plain || !ok {
 		return r.plain(cmd, t)
+	}
+	if status, done := r.Gather.run(r, cmd, t); done {
+		return status, nil
 	}
 	over := r.Turn.take()
 	defer over()
@@ -123,23 +130,12 @@ func name(cmd *child.Command) string { return cmd.Path[strings.LastIndexByte(cmd
 // hire gives the job of a command to a child that waits, and returns what that
 // says first; nil if there is none.
 func (r *Runner) hire(cmd *child.Command, kind string) (c *Child, data []byte, err error) {
-	path, err := Resolve(cmd)
-	if err != nil {
-		return nil, nil, err
-	}
-	of, err := Identify(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	job := []byte{jobWord}
-	for _, arg := range cmd.Args {
-		job = append(append(job, arg...), 0)
-	}
+	job := jobOf(cmd)
 	if len(job) > MaxDatagram {
 		return nil, nil, nil
 	}
 	for {
-		c := r.Pool.Take(kind, of)
+		c := r.idle(cmd, kind)
 		if c == nil {
 			return nil, nil, nil
 		}
@@ -149,6 +145,37 @@ func (r *Runner) hire(cmd *child.Command, kind string) (c *Child, data []byte, e
 			return c, data, err
 		}
 		c.Close() // it ended while it waited
+	}
+}
+
+// idle returns a child that can have a command's job, nil if there is none.
+func (r *Runner) idle(cmd *child.Command, kind string) *Child {
+	path, err := Resolve(cmd)
+	if err != nil {
+		return nil
+	}
+	of, err := Identify(path)
+	if err != nil {
+		return nil
+	}
+	return r.Pool.Take(kind, of)
+}
+
+// jobOf is the datagram of a command's job.
+func jobOf(cmd *child.Command) []byte {
+	job := []byte{jobWord}
+	for _, arg := range cmd.Args {
+		job = append(append(job, arg...), 0)
+	}
+	return job
+}
+
+// keep has a child that has done its job wait for another.
+func (r *Runner) keep(c *Child, kind string) {
+	if time.Since(c.born) < mostAge {
+		r.Pool.Keep(kind, c)
+	} else {
+		c.Close()
 	}
 }
 
@@ -176,11 +203,7 @@ func (r *Runner) follow(c *Child, t *task, data []byte, err error) syscall.WaitS
 				_, _ = t.out.Write(data[2:])
 			}
 			code := data[1]
-			if time.Since(c.born) < mostAge {
-				r.Pool.Keep(t.kind, c)
-			} else {
-				c.Close()
-			}
+			r.keep(c, t.kind)
 			t.finish()
 			return syscall.WaitStatus(code) << 8
 		}

@@ -21,58 +21,61 @@ const serve = "RESIDENT_TEST_SERVE"
 
 // beServed is that program. It prints its process id and what it was told to.
 func beServed() int {
-	return Serve(os.Getenv(serve), os.Args, func(j *Job) (code int, stays bool) {
-		dir, err := os.Getwd()
-		if err != nil {
-			return 99, false
-		}
-		_, _ = io.WriteString(j, strconv.Itoa(os.Getpid())+" "+dir)
-		stays = true
-		for _, arg := range j.Args[1:] {
-			what, rest, _ := strings.Cut(arg, " ")
-			switch what {
-			case "cat":
-				text, _ := io.ReadAll(j.In)
-				_, _ = j.Write(text)
-			case "say":
-				_, _ = io.WriteString(j, " "+rest)
-			case "complain":
-				_, _ = io.WriteString(j.Errors(), " "+rest)
-			case "sh":
-				if err := j.Inherit(); err != nil {
-					return 98, false
-				}
-				sh := child.Command{Path: "/bin/sh", Args: []string{"sh", "-c", rest}, Files: []fdio.FD{j.In, 1, 2}}
-				_, _ = sh.Run()
-			case "panic":
-				panic(rest)
-			case "tell":
-				j.Tell(rest)
-			case "set":
-				_ = os.Setenv("SET", rest)
-			case "env":
-				_, _ = io.WriteString(j.Errors(), strings.Join(os.Environ(), ","))
-			case "leave":
-				stays = false
-			case "few": // no file gets in any more
-				_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(j.In), Max: uint64(j.In)})
-			case "kill":
-				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			case "title":
-				text, _ := os.ReadFile("/proc/self/cmdline")
-				_, _ = io.WriteString(j, " "+string(text))
-			case "late":
-				go func() {
-					for range 1000 {
-						j.Tell("late")
-					}
-				}()
-			case "exit":
-				code, _ = strconv.Atoi(rest)
+	p := Program{Name: os.Getenv(serve), Do: beDoing}
+	return p.Serve(os.Args)
+}
+
+func beDoing(j *Job) (code int, stays bool) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return 99, false
+	}
+	_, _ = io.WriteString(j, strconv.Itoa(os.Getpid())+" "+dir)
+	stays = true
+	for _, arg := range j.Args[1:] {
+		what, rest, _ := strings.Cut(arg, " ")
+		switch what {
+		case "cat":
+			text, _ := io.ReadAll(j.In)
+			_, _ = j.Write(text)
+		case "say":
+			_, _ = io.WriteString(j, " "+rest)
+		case "complain":
+			_, _ = io.WriteString(j.Errors(), " "+rest)
+		case "sh":
+			if err := j.Inherit(); err != nil {
+				return 98, false
 			}
+			sh := child.Command{Path: "/bin/sh", Args: []string{"sh", "-c", rest}, Files: []fdio.FD{j.In, 1, 2}}
+			_, _ = sh.Run()
+		case "panic":
+			panic(rest)
+		case "tell":
+			j.Tell(rest)
+		case "set":
+			_ = os.Setenv("SET", rest)
+		case "env":
+			_, _ = io.WriteString(j.Errors(), strings.Join(os.Environ(), ","))
+		case "leave":
+			stays = false
+		case "few": // no file gets in any more
+			_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(j.In), Max: uint64(j.In)})
+		case "kill":
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		case "title":
+			text, _ := os.ReadFile("/proc/self/cmdline")
+			_, _ = io.WriteString(j, " "+string(text))
+		case "late":
+			go func() {
+				for range 1000 {
+					j.Tell("late")
+				}
+			}()
+		case "exit":
+			code, _ = strconv.Atoi(rest)
 		}
-		return code, stays
-	})
+	}
+	return code, stays
 }
 
 // runner returns a Runner for a program made of the test's own binary, called

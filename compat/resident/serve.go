@@ -16,39 +16,99 @@ import (
 // temporary is the exit code of a child that does not understand its parent.
 const temporary = 111
 
+// Program is what a program that a Runner may keep does.
+type Program struct {
+	Name string
+
+	// Do does a job and returns the exit code; a job that leaves something behind in
+	// the process must not stay.
+	Do func(*Job) (code int, stays bool)
+
+	// Together does jobs that have come together, which have nothing but In and what
+	// is written to them, all or some of them. Nil: they come one by one.
+	Together func([]*Job) (results []Result, stays bool)
+}
+
 // Serve does the job that the program was started for and returns its exit
 // code. Where a Runner started it, it may do others in between: each finds the
 // environment that it would find in a process of its own, but for the working
-// directory, which is / then, and for the descriptors (Job). do returns the exit
-// code; a job that leaves something behind in the process must not stay.
-func Serve(called string, args []string, do func(*Job) (code int, stays bool)) int {
-	j := &Job{Args: args, own: true}
-	p := Invited()
-	if p == nil || !MayStay() || p.Stay(called, nil) != nil {
-		code, _ := j.do(do)
+// directory, which is / then, and for the descriptors (Job).
+func (p *Program) Serve(args []string) int {
+	first := &Job{Args: args, own: true}
+	post := Invited()
+	if post == nil || !MayStay() || post.Stay(p.Name, nil) != nil {
+		code, _ := first.do(p.Do)
 		return code
 	}
-	j.post, j.apart = p, !sameFile(1, 2)
-	environment, shown := os.Environ(), newTitle()
+	s := &server{Program: p, post: post, apart: !sameFile(1, 2), title: newTitle()}
+	first.post, first.apart = post, s.apart
+	environment := os.Environ()
 	buf := make([]byte, MaxDatagram)
-	for {
-		code, stays := j.do(do)
-		if !stays || j.vacate() != nil || fdio.Chdir("/") != nil {
-			return code
-		}
-		shown.show(called + " waits")
-		data, files, sent, err := p.Ask(buf, append([]byte{resultWord, byte(code)}, j.printed...))
+	answer, code, stays := s.one(first)
+	for stays {
+		s.title.show(p.Name + " waits")
+		data, files, sent, err := post.Ask(buf, answer)
 		if !sent || err == io.EOF || errors.Is(err, syscall.ECONNRESET) {
-			return code // nobody needs it any more, or ever did
+			break // nobody needs it any more, or ever did
 		}
-		args, ok := arguments(data)
-		if err != nil || !ok || len(files) != 1 {
-			return temporary // there was a job, which is not done
+		if err != nil {
+			return temporary
 		}
-		j = &Job{Args: args, In: files[0], post: p, apart: j.apart}
-		shown.show(args...)
 		restore(environment)
+		answer, code, stays = s.next(data, files)
 	}
+	return code
+}
+
+// server is a program that stays.
+type server struct {
+	*Program
+	post  *Post
+	apart bool // see Job
+	title title
+}
+
+// next does what a datagram asks for. One that is not understood is a job that is not
+// done.
+func (s *server) next(data []byte, files []fdio.FD) (answer []byte, code int, stays bool) {
+	if data[0] == manyWord {
+		return s.many(data, files)
+	}
+	args, ok := arguments(data)
+	if !ok || len(files) != 1 {
+		return nil, temporary, false
+	}
+	s.title.show(args...)
+	return s.one(&Job{Args: args, In: files[0], post: s.post, apart: s.apart})
+}
+
+// one does a job.
+func (s *server) one(j *Job) (answer []byte, code int, stays bool) {
+	code, stays = j.do(s.Do)
+	stays = stays && j.vacate() == nil && fdio.Chdir("/") == nil
+	return append([]byte{resultWord, byte(code)}, j.printed...), code, stays
+}
+
+// many does several jobs together.
+func (s *server) many(data []byte, files []fdio.FD) (answer []byte, code int, stays bool) {
+	jobs, ok := parseJobs(data, files)
+	if !ok || s.Together == nil {
+		return nil, temporary, false
+	}
+	s.title.show(jobs[0].Args...)
+	jobs[0].post = s.post // what it tells is told of all
+	results, stays := s.Together(jobs)
+	answer = []byte{resultsWord}
+	for i, j := range jobs {
+		j.end()
+		results[i].text = string(j.printed)
+		answer = appendResult(answer, results[i])
+		j.In.Close()
+	}
+	if stays = stays && fdio.Chdir("/") == nil; !stays {
+		_ = s.post.Send(answer)
+	}
+	return answer, temporary, stays
 }
 
 // sameFile reports whether two descriptors are of one file.
@@ -72,9 +132,9 @@ const (
 	// one that only waits would be in the way of others.
 	leastProcesses = 512
 
-	// leastFiles is a limit on open files under which the descriptors of a
-	// second job might not get in.
-	leastFiles = 32
+	// leastFiles is a limit on open files under which the descriptors of
+	// further jobs might not get in, or what those open.
+	leastFiles = 128
 )
 
 // Unlimited reports whether a process may use as much of a resource (setrlimit(2))

@@ -41,7 +41,7 @@ func replace(s, old string, new byte) string {
 
 // setEnvironment sets what programs learn about the delivery
 // (qmail-command(8)); the rest of the environment is inherited.
-func (d *Delivery) setEnvironment() {
+func (d *Delivery) setEnvironment(file dotQmail) {
 	variables := []struct{ name, value string }{
 		{"HOST", d.Host},
 		{"HOME", d.HomeDir},
@@ -52,6 +52,10 @@ func (d *Delivery) setEnvironment() {
 		{"SENDER", d.Sender},
 		{"RPLINE", d.headers.returnPath},
 		{"UFLINE", d.headers.from},
+		{"NEWSENDER", d.newSender},
+	}
+	if file.found && file.hasDefault {
+		variables = append(variables, struct{ name, value string }{"DEFAULT", file.defaultExt})
 	}
 	ext, host := d.Ext, d.Host
 	for _, suffix := range []string{"", "2", "3", "4"} {

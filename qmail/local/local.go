@@ -6,7 +6,6 @@ package local
 import (
 	"bufio"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -118,41 +117,49 @@ func (d *Delivery) Run(errors io.Writer) int {
 }
 
 func (d *Delivery) run(errors io.Writer) error {
-	if err := fdio.Chdir(d.HomeDir); err != nil {
-		return trouble("Unable to switch to "+d.HomeDir, err, "4.3.0")
-	}
-	if err := d.checkHome(errors); err != nil {
-		return err
-	}
-	d.headers = makeHeaders(d, time.Now())
-	if !d.Describe {
-		if err := d.checkLoop(); err != nil {
-			return err
-		}
-	}
-	d.setEnvironment()
-	file, err := d.findDotQmail()
+	file, err := d.find(errors)
 	if err != nil {
 		return err
 	}
-	if file.found && file.hasDefault {
-		os.Setenv("DEFAULT", file.defaultExt)
-	}
-	if !file.found && d.Dash != "" {
-		return permanent("Sorry, no mailbox here by that name. (#5.1.1)")
-	}
-	if d.newSender, err = d.forwardSender(); err != nil {
-		return err
-	}
-	os.Setenv("NEWSENDER", d.newSender)
-	text, forwardOnly := file.text, file.forwardOnly
-	if text == "" {
-		text, forwardOnly = d.Default, false
-	}
+	d.setEnvironment(file)
+	text, forwardOnly := d.instructions(file)
 	if err := d.carryOut(text, forwardOnly); err != nil {
 		return err
 	}
 	return d.forward()
+}
+
+// find goes to the home directory and finds the instructions for the address.
+func (d *Delivery) find(errors io.Writer) (file dotQmail, err error) {
+	if err := fdio.Chdir(d.HomeDir); err != nil {
+		return file, trouble("Unable to switch to "+d.HomeDir, err, "4.3.0")
+	}
+	if err := d.checkHome(errors); err != nil {
+		return file, err
+	}
+	d.headers = makeHeaders(d, time.Now())
+	if !d.Describe {
+		if err := d.checkLoop(); err != nil {
+			return file, err
+		}
+	}
+	if file, err = d.findDotQmail(); err != nil {
+		return file, err
+	}
+	if !file.found && d.Dash != "" {
+		return file, permanent("Sorry, no mailbox here by that name. (#5.1.1)")
+	}
+	d.newSender, err = d.forwardSender()
+	return file, err
+}
+
+// instructions returns what is to be carried out: the file, or the default where
+// there is none or an empty one.
+func (d *Delivery) instructions(file dotQmail) (text string, forwardOnly bool) {
+	if file.text == "" {
+		return d.Default, false
+	}
+	return file.text, file.forwardOnly
 }
 
 // checkHome refuses homes that others can write to, and lets mail wait while

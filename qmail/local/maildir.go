@@ -133,6 +133,15 @@ func (d *Delivery) fillMaildir(at, f fdio.FD, name string, message *text) error 
 // writeMaildir writes the message behind two header lines. It is durable when
 // it returns nil, but not yet in new.
 func (d *Delivery) writeMaildir(f fdio.FD, message *text) error {
+	err := d.writeHeadAndText(f, message)
+	if err == nil && f.Sync() != nil {
+		err = errMaildir
+	}
+	return err
+}
+
+// writeHeadAndText writes the message behind two header lines. Nothing is durable.
+func (d *Delivery) writeHeadAndText(f fdio.FD, message *text) error {
 	out := d.Process.writer(fdio.Prompt(f))
 	// An error of the writer stays with it until Flush.
 	_, _ = out.WriteString(d.headers.returnPath + d.headers.deliveredTo)
@@ -140,7 +149,7 @@ func (d *Delivery) writeMaildir(f fdio.FD, message *text) error {
 	switch {
 	case message.err != nil:
 		return errMaildirRead
-	case out.Flush() != nil, f.Sync() != nil:
+	case out.Flush() != nil:
 		return errMaildir
 	}
 	return nil

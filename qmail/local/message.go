@@ -19,6 +19,7 @@ type Process struct {
 	given int // numbers of files in Maildirs
 	head  []byte
 	out   *bufio.Writer
+	slow  bool // the disk that messages are delivered to
 }
 
 // writer returns a buffer before a file.

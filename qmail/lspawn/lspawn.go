@@ -6,7 +6,9 @@ package lspawn
 
 import (
 	"bytes"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/reqmail/reqmail/compat/child"
@@ -55,6 +57,17 @@ type Local struct {
 	Runner   *resident.Runner // of qmail-local
 	Getpw    *resident.Runner // of qmail-getpw
 	Null     fdio.FD          // standard input of qmail-getpw
+
+	mu        sync.Mutex
+	inquiries map[string]*inquiry // by local part, those that are about to be made
+}
+
+// inquiry is a question to qmail-getpw, for all deliveries that come before it is
+// asked.
+type inquiry struct {
+	data     []byte
+	code     int
+	answered chan struct{}
 }
 
 var _ spawn.Worker = (*Local)(nil)
@@ -178,7 +191,35 @@ func (l *Local) find(local string) ([]byte, int) {
 	if found {
 		return append(data, 0), 0
 	}
-	return l.getpw(local)
+	if l.Getpw.Plain {
+		return l.getpw(local)
+	}
+	return l.inquire(local)
+}
+
+// inquire asks qmail-getpw, once for all who want to know the same at the same time.
+func (l *Local) inquire(local string) ([]byte, int) {
+	l.mu.Lock()
+	q, others := l.inquiries[local]
+	if !others {
+		q = &inquiry{answered: make(chan struct{})}
+		if l.inquiries == nil {
+			l.inquiries = map[string]*inquiry{}
+		}
+		l.inquiries[local] = q
+	}
+	l.mu.Unlock()
+	if others {
+		<-q.answered
+		return q.data, q.code
+	}
+	runtime.Gosched() // those who come now
+	l.mu.Lock()
+	delete(l.inquiries, local) // who comes from now on may be told something newer
+	l.mu.Unlock()
+	q.data, q.code = l.getpw(local)
+	close(q.answered)
+	return q.data, q.code
 }
 
 // answer keeps what qmail-getpw prints, as far as it can be an account.

@@ -1,6 +1,7 @@
 package lspawn
 
 import (
+	"strings"
 	"time"
 
 	"github.com/reqmail/reqmail/compat/child"
@@ -25,6 +26,7 @@ func NewRunners(home string) (local, getpw *resident.Runner) {
 		Pool:   resident.Pool{Most: mostIdle, Idle: idleTime},
 		Reaper: reaper,
 		Plain:  plain,
+		Gather: &resident.Gather{Like: address},
 	}
 	getpw = &resident.Runner{
 		Pool:   resident.Pool{Most: mostIdle, Idle: idleTime},
@@ -34,3 +36,7 @@ func NewRunners(home string) (local, getpw *resident.Runner) {
 	}
 	return local, getpw
 }
+
+// address is what decides where qmail-local delivers, of its arguments: user, home
+// directory, local part, dash, extension.
+func address(args []string) string { return strings.Join(args[2:7], "\x00") }
