@@ -21,7 +21,7 @@ const serve = "RESIDENT_TEST_SERVE"
 
 // beServed is that program. It prints its process id and what it was told to.
 func beServed() int {
-	p := Program{Name: os.Getenv(serve), Do: beDoing}
+	p := Program{Name: os.Getenv(serve), Do: beDoing, Together: beTogether}
 	return p.Serve(os.Args)
 }
 

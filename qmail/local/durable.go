@@ -4,20 +4,45 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/reqmail/reqmail/compat/fdio"
 )
 
+// slowSync is how long a sync takes on a disk that is called slow here.
+const slowSync = 3 * time.Millisecond
+
+// sync makes a file durable. On a slow disk the runtime is told that the thread waits:
+// on a quick one that costs more than it gains (fdio.Call).
+func (p *Process) sync(f fdio.FD) error {
+	began := time.Now()
+	sync := fdio.FD.Sync
+	if p.slow {
+		sync = slowly
+	}
+	err := sync(f)
+	p.slow = time.Since(began) > slowSync
+	return err
+}
+
+func slowly(f fdio.FD) error {
+	for {
+		if err := syscall.Fsync(int(f)); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
 // syncFile makes a file, or a directory's entries, durable.
-func syncFile(at fdio.FD, name string, flags int) error {
+func (p *Process) syncFile(at fdio.FD, name string, flags int) error {
 	f, err := fdio.OpenAt(at, name, flags|unix.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return f.Sync()
+	return p.sync(f)
 }
 
 // syncEntry makes the entry of a file in the directory dir durable. Two
@@ -25,10 +50,10 @@ func syncFile(at fdio.FD, name string, flags int) error {
 // the sync of the file itself has to do (it carries the entry with it on
 // ext4, XFS and btrfs), and a file system that cannot sync directories
 // (EINVAL) and so has nothing better to offer.
-func syncEntry(at fdio.FD, dir, file string) error {
-	err := syncFile(at, dir, unix.O_DIRECTORY)
+func (p *Process) syncEntry(at fdio.FD, dir, file string) error {
+	err := p.syncFile(at, dir, unix.O_DIRECTORY)
 	if err == syscall.EACCES {
-		err = syncFile(at, file, unix.O_NONBLOCK)
+		err = p.syncFile(at, file, unix.O_NONBLOCK)
 		if err == syscall.EACCES {
 			return nil // an mbox for writing only; its own sync follows
 		}

@@ -124,7 +124,7 @@ func (d *Delivery) fillMaildir(at, f fdio.FD, name string, message *text) error 
 	if fdio.LinkAt(at, "tmp/"+name, "new/"+name) != nil {
 		return errMaildir
 	}
-	if syncEntry(at, "new", "new/"+name) != nil {
+	if d.Process.syncEntry(at, "new", "new/"+name) != nil {
 		return errMaildir
 	}
 	return nil
@@ -134,7 +134,7 @@ func (d *Delivery) fillMaildir(at, f fdio.FD, name string, message *text) error 
 // it returns nil, but not yet in new.
 func (d *Delivery) writeMaildir(f fdio.FD, message *text) error {
 	err := d.writeHeadAndText(f, message)
-	if err == nil && f.Sync() != nil {
+	if err == nil && d.Process.sync(f) != nil {
 		err = errMaildir
 	}
 	return err

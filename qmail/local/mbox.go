@@ -58,7 +58,7 @@ func (d *Delivery) mbox(name string) error {
 func (d *Delivery) appendTo(f fdio.FD, name string, size int64, message *text) (readErr, writeErr error) {
 	switch {
 	case size == 0:
-		if err := syncEntry(fdio.Here, directoryOf(name), name); err != nil {
+		if err := d.Process.syncEntry(fdio.Here, directoryOf(name), name); err != nil {
 			return nil, err
 		}
 	case size > 0 && endsTorn(name, size):
@@ -69,7 +69,7 @@ func (d *Delivery) appendTo(f fdio.FD, name string, size int64, message *text) (
 	if readErr, writeErr = d.writeMbox(f, message); readErr != nil || writeErr != nil {
 		return readErr, writeErr
 	}
-	return nil, f.Sync()
+	return nil, d.Process.sync(f)
 }
 
 // endsTorn reports whether the last line of an mbox of that size has no end:

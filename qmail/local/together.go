@@ -2,7 +2,6 @@ package local
 
 import (
 	"io"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -57,11 +56,13 @@ func (p *Process) together(ds []*Delivery) []Outcome {
 			outcomes[i].Again = true
 		}
 	}
-	p.persist(parcels)
+	if len(parcels) > 0 {
+		p.persist(parcels)
+	}
 	for _, m := range parcels {
 		m.place()
 	}
-	syncNew(parcels)
+	p.syncNew(parcels)
 	for _, m := range parcels {
 		m.dir.Close()
 		if m.inNew {
@@ -147,27 +148,23 @@ func onlyMaildir(text string) (dir string, ok bool) {
 	return dir, dir != ""
 }
 
-// slowSync is how long a sync takes on a disk that others need not wait for.
-const slowSync = 2 * time.Millisecond
-
 // persist makes the messages' data durable. All of it is on its way to the disk before
 // the first is waited for. Where the disk is slow, they are waited for all at once.
 func (p *Process) persist(parcels []*parcel) {
 	for _, m := range parcels {
 		_ = unix.SyncFileRange(int(m.file), 0, 0, unix.SYNC_FILE_RANGE_WRITE) // that it begins early is all
 	}
-	var others sync.WaitGroup
-	for _, m := range parcels {
-		if p.slow {
-			others.Go(func() { m.err = m.file.Sync() })
-			continue
+	if !p.slow {
+		for _, m := range parcels {
+			m.err = p.sync(m.file)
 		}
-		began := time.Now()
-		m.err = m.file.Sync()
-		if p.slow = time.Since(began) > slowSync; p.slow {
-			runtime.GOMAXPROCS(len(parcels))
-		}
+		return
 	}
+	var others sync.WaitGroup
+	for _, m := range parcels[1:] {
+		others.Go(func() { m.err = slowly(m.file) })
+	}
+	parcels[0].err = p.sync(parcels[0].file)
 	others.Wait()
 }
 
@@ -184,15 +181,15 @@ func (m *parcel) place() {
 }
 
 // syncNew makes the messages' names durable, each directory once.
-func syncNew(parcels []*parcel) {
+func (p *Process) syncNew(parcels []*parcel) {
 	synced := map[string]bool{}
 	for _, m := range parcels {
 		if !m.inNew || synced[m.where] {
 			continue
 		}
-		if syncFile(m.dir, "new", unix.O_DIRECTORY) == nil {
+		if p.syncFile(m.dir, "new", unix.O_DIRECTORY) == nil {
 			synced[m.where] = true
-		} else if syncEntry(m.dir, "new", "new/"+m.name) != nil {
+		} else if p.syncEntry(m.dir, "new", "new/"+m.name) != nil {
 			m.err = errMaildir
 		}
 	}

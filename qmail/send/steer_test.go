@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/compat/steer"
 	"github.com/reqmail/reqmail/queue"
@@ -303,4 +305,59 @@ func TestNumberIsKept(t *testing.T) {
 			t.Fatal("its number is never given to another message")
 		}
 	}
+}
+
+// Who has the message is not told that it is returned, also where it was to be removed
+// while the last delivery was under way: the file with his name is still there then.
+func TestReturnDuringLastDelivery(t *testing.T) {
+	p := newPeers(t, 3, func() { preprocessed(t, 7, 0, "Ta@h\x00Tb@other\x00") })
+	p.turns()
+	first, last := p.command(queue.Local), p.command(queue.Local)
+	p.answer(queue.Local, string([]byte{byte(first.Slot)})+"Kdone\n\x00")
+	p.turns()
+	p.order(steer.Act{Verb: steer.Remove, Bounce: true, Reason: "closed"})
+	p.answer(queue.Local, string([]byte{byte(last.Slot)})+"Kdone\n\x00")
+	p.turns()
+	p.wantLog("end msg 7\n")
+	if log := p.logged(); strings.Contains(log, "returned") || strings.Contains(log, "bounce") {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+// Where the file of a message all of whose recipients are done cannot be removed, it
+// says so at least, for the message is tried again.
+func TestDoneWhereFileStays(t *testing.T) {
+	p := newPeers(t, 3, func() { preprocessed(t, 7, 0, "Ta@h\x00Tb@other\x00") })
+	p.turns()
+	keepNames(t, "local/7")
+	for range 2 {
+		c := p.command(queue.Local)
+		p.answer(queue.Local, string([]byte{byte(c.Slot)})+"Kdone\n\x00")
+	}
+	p.turns()
+	if data, _ := os.ReadFile("local/7/7"); string(data) != "Da@h\x00Db@other\x00" {
+		t.Errorf("records %q", data)
+	}
+	p.wantLog("warning: unable to unlink local/7/7; will try again later\n")
+}
+
+// keepNames has the file system refuse to remove names from a directory.
+func keepNames(t *testing.T, dir string) {
+	t.Helper()
+	const appendOnly = 0x20 // FS_APPEND_FL of ioctl_iflags(2)
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, flags|appendOnly)
+	}
+	if err != nil {
+		t.Skipf("%s takes no flags: %v", dir, err)
+	}
+	t.Cleanup(func() {
+		_ = unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, flags)
+		f.Close()
+	})
 }
