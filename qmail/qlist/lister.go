@@ -17,10 +17,14 @@ import (
 // lister lists one batch after the other.
 type lister struct {
 	*list
-	batch   *batch
-	text    []byte // of the list, not sent yet
-	heads   []head // the messages in it
-	bounces bounces
+	batch *batch
+	text  []byte // of the list, not sent yet
+	heads []head // the messages in it
+
+	// bounces is asked about messages whose recipients were read before, since a
+	// recipient is marked done after his failure is noted: "done" without
+	// "bouncing" would say that he has got it.
+	bounces queue.Glance
 
 	near queue.Near
 	in   *bufio.Reader // of file
@@ -40,7 +44,7 @@ var errStopped = errors.New("stopped")
 
 // lister lists batches.
 func (l *list) lister() {
-	s := &lister{list: l, text: l.block(), in: bufio.NewReaderSize(nil, 2048)}
+	s := &lister{list: l, text: l.block(), in: bufio.NewReaderSize(nil, 2048), bounces: queue.Glance{Kind: queue.BounceFile}}
 	defer s.near.Close()
 	for b := range l.work {
 		b.err = s.all(b)
@@ -67,11 +71,11 @@ func (l *lister) all(b *batch) error {
 // message lists one message. Trouble with one of its files is a line of the
 // list; the error ends the list.
 func (l *lister) message(id queue.ID) error {
-	if err := l.near.Stat(queue.MessFile, id, &l.st); err != nil {
+	size, err := l.near.Size(id)
+	if err != nil {
 		l.warn(id, err)
 		return nil
 	}
-	size := l.st.Size
 	if err := l.open(queue.InfoFile, id); err != nil {
 		l.warn(id, err)
 		return nil
@@ -220,11 +224,11 @@ func (l *lister) withBounces() []byte {
 	if len(l.heads) == 0 {
 		return l.text
 	}
-	l.bounces.list()
+	l.bounces.Look()
 	var with []byte
 	from := 0
 	for _, h := range l.heads {
-		if l.bounces.has(h.id) {
+		if bouncing, _ := l.bounces.Has(h.id); bouncing {
 			with = append(append(with, l.text[from:h.at]...), " bouncing"...)
 			from = h.at
 		}
