@@ -12,6 +12,8 @@ import (
 // lie in the same directories: those it keeps open, and spares the kernel the
 // way to them. Its zero value is ready; it is for one goroutine at a time.
 type Near struct {
+	Quick bool // its calls are quick ones (compat/fdio)
+
 	split, part uint64 // part + 1; 0: none
 	dirs        [nearKinds]nearDir
 	id          ID
@@ -47,6 +49,9 @@ func (n *Near) stat(k Kind, id ID) error {
 	if err != nil {
 		return err
 	}
+	if n.Quick {
+		return dir.StatQuick(n.name, &n.st)
+	}
 	return dir.StatNamed(n.name, &n.st)
 }
 
@@ -56,9 +61,9 @@ func (n *Near) Size(id ID) (int64, error) {
 	return n.st.Size, err
 }
 
-// Open opens a file of one of these kinds for reading, quickly (compat/fdio). That
-// it is read is not noted in its time of access, where that can be had: it would
-// have to be written for each.
+// Open opens a file of one of these kinds for reading, always quickly. That it is
+// read is not noted in its time of access, where that can be had: it would have to
+// be written for each.
 func (n *Near) Open(k Kind, id ID) (fdio.FD, error) {
 	dir, err := n.dir(k, id)
 	if err != nil {

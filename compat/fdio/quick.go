@@ -30,8 +30,14 @@ func (f FD) OpenQuick(name Name, flags int) (FD, error) {
 	}
 }
 
-// StatNamed describes a file in the directory f. It is no quick call: programs
-// that do other things meanwhile look at many files, too.
+// StatQuick describes a file in the directory f.
+func (f FD) StatQuick(name Name, st *syscall.Stat_t) error {
+	_, _, e := syscall.RawSyscall6(unix.SYS_NEWFSTATAT, uintptr(f), uintptr(unsafe.Pointer(unsafe.SliceData(name))),
+		uintptr(unsafe.Pointer(st)), 0, 0, 0)
+	return errorOf(e)
+}
+
+// StatNamed is StatQuick for programs that do other things meanwhile.
 func (f FD) StatNamed(name Name, st *syscall.Stat_t) error {
 	_, _, e := syscall.Syscall6(unix.SYS_NEWFSTATAT, uintptr(f), uintptr(unsafe.Pointer(unsafe.SliceData(name))),
 		uintptr(unsafe.Pointer(st)), 0, 0, 0)

@@ -1,16 +1,13 @@
 package qlist
 
 import (
-	"bufio"
 	"errors"
-	"io"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/reqmail/reqmail/compat/datetime"
 	"github.com/reqmail/reqmail/compat/errno"
-	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/queue"
 )
 
@@ -27,10 +24,8 @@ type lister struct {
 	bounces queue.Glance
 
 	near queue.Near
-	in   *bufio.Reader // of file
-	file file
+	in   input
 	st   syscall.Stat_t
-	long []byte // a record that is larger than in's buffer
 }
 
 // head is where in text a message is called bouncing if it is.
@@ -44,7 +39,7 @@ var errStopped = errors.New("stopped")
 
 // lister lists batches.
 func (l *list) lister() {
-	s := &lister{list: l, text: l.block(), in: bufio.NewReaderSize(nil, 2048), bounces: queue.Glance{Kind: queue.BounceFile}}
+	s := &lister{list: l, text: l.block(), near: queue.Near{Quick: true}, in: input{buf: make([]byte, 2048)}, bounces: queue.Glance{Kind: queue.BounceFile}}
 	defer s.near.Close()
 	for b := range l.work {
 		b.err = s.all(b)
@@ -80,9 +75,9 @@ func (l *lister) message(id queue.ID) error {
 		l.warn(id, err)
 		return nil
 	}
-	sender, _, err := l.record()
-	statErr := l.file.fd.DescribeQuick(&l.st)
-	l.file.fd.Close()
+	sender, _, err := l.in.record()
+	statErr := l.in.fd.DescribeQuick(&l.st)
+	l.in.fd.Close()
 	if err != nil {
 		return err
 	}
@@ -100,26 +95,13 @@ func (l *lister) message(id queue.ID) error {
 	return l.recipients(id, queue.Remote)
 }
 
-// file is an open file of a message. A read that does not fill its buffer has
-// reached the end of the file: to ask again would cost a tenth of a listing.
-type file struct{ fd fdio.FD }
-
-func (f *file) Read(p []byte) (int, error) {
-	n, err := f.fd.ReadQuick(p)
-	if err == nil && n < len(p) {
-		err = io.EOF
-	}
-	return n, err
-}
-
 // open opens a file of a message to be read by record.
 func (l *lister) open(k queue.Kind, id queue.ID) error {
 	f, err := l.near.Open(k, id)
 	if err != nil {
 		return err
 	}
-	l.file.fd = f
-	l.in.Reset(&l.file)
+	l.in = input{fd: f, buf: l.in.buf}
 	return nil
 }
 
@@ -147,9 +129,9 @@ func (l *lister) recipients(id queue.ID, c queue.Channel) error {
 		l.warn(id, err)
 		return nil
 	}
-	defer l.file.fd.Close()
+	defer l.in.fd.Close()
 	for {
-		record, whole, err := l.record()
+		record, whole, err := l.in.record()
 		if err != nil || !whole {
 			return err
 		}
@@ -167,28 +149,6 @@ func (l *lister) recipients(id queue.ID, c queue.Channel) error {
 			}
 		}
 	}
-}
-
-// record returns the next record without its NUL, valid until the next call.
-// whole is false for what stands at the end of the file without one.
-func (l *lister) record() (record []byte, whole bool, err error) {
-	part, err := l.in.ReadSlice(0)
-	if err == nil {
-		return part[:len(part)-1], true, nil
-	}
-	l.long = l.long[:0]
-	for err == bufio.ErrBufferFull {
-		l.long = append(l.long, part...)
-		part, err = l.in.ReadSlice(0)
-	}
-	l.long = append(l.long, part...)
-	switch err {
-	case nil:
-		return l.long[:len(l.long)-1], true, nil
-	case io.EOF:
-		return l.long, false, nil
-	}
-	return nil, false, ErrRead
 }
 
 // appendSafe appends p with "_" for what is not printable ASCII.
