@@ -10,14 +10,16 @@ import (
 
 // Near looks at the files of many messages, one after the other, of which most
 // lie in the same directories: those it keeps open, and spares the kernel the
-// way to them. Its calls are quick ones (compat/fdio). Its zero value is ready;
-// it is for one goroutine at a time.
+// way to them. Its zero value is ready; it is for one goroutine at a time.
 type Near struct {
+	Quick bool // its calls are quick ones (compat/fdio)
+
 	split, part uint64 // part + 1; 0: none
 	dirs        [nearKinds]nearDir
 	id          ID
 	name        fdio.Name // of the files of id
 	touches     bool      // O_NOATIME is not allowed
+	st          syscall.Stat_t
 }
 
 type nearDir struct {
@@ -40,18 +42,28 @@ func nearKind(k Kind) int {
 	return 3
 }
 
-// Stat describes a message's file of one of the kinds mess, info, local and
-// remote.
-func (n *Near) Stat(k Kind, id ID, st *syscall.Stat_t) error {
+// stat describes a message's file of one of the kinds mess, info, local and
+// remote in n.st.
+func (n *Near) stat(k Kind, id ID) error {
 	dir, err := n.dir(k, id)
 	if err != nil {
 		return err
 	}
-	return dir.StatQuick(n.name, st)
+	if n.Quick {
+		return dir.StatQuick(n.name, &n.st)
+	}
+	return dir.StatNamed(n.name, &n.st)
 }
 
-// Open opens such a file for reading. That it is read is not noted in its time of
-// access, where that can be had: it would have to be written for each.
+// Size returns the size in bytes of a message's text.
+func (n *Near) Size(id ID) (int64, error) {
+	err := n.stat(MessFile, id)
+	return n.st.Size, err
+}
+
+// Open opens a file of one of these kinds for reading, always quickly. That it is
+// read is not noted in its time of access, where that can be had: it would have to
+// be written for each.
 func (n *Near) Open(k Kind, id ID) (fdio.FD, error) {
 	dir, err := n.dir(k, id)
 	if err != nil {

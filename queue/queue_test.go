@@ -499,17 +499,135 @@ func TestScan(t *testing.T) {
 	if got := numbers(todo); !slices.Equal(got, []ID{1, 22}) {
 		t.Errorf("todo: %v", got)
 	}
-	if got := numbers(ScanSplit("info")); !slices.Equal(got, []ID{23, 24}) {
-		t.Errorf("info: %v", got)
+	if got := numbers(ScanPart("info", 1)); !slices.Equal(got, []ID{24}) {
+		t.Errorf("info/1: %v", got)
 	}
 	os.RemoveAll("info")
-	s := ScanSplit("info")
+	s := ScanSuspects()
 	if _, _, more, err := s.Next(); err == nil || !more {
 		t.Error("no error for a directory that is not there")
 	}
 	os.MkdirAll("info/0", 0o700)
 	if _, _, _, err := s.Next(); err == nil || !strings.Contains(err.Error(), "info/1") {
 		t.Errorf("the walk goes on where it stopped: got %v", err)
+	}
+}
+
+// Whatever may have been left of a message is looked at, and few others.
+func TestScanSuspects(t *testing.T) {
+	inQueue(t)
+	const id = ID(46)
+	whole := []string{id.Mess(), id.Info(), id.Recipients(Remote)}
+	for _, test := range []struct {
+		name  string
+		files []string
+		want  int // times
+	}{
+		{"whole", whole, 0},
+		{"a text", []string{id.Mess()}, 1},
+		{"a text with recipients", []string{id.Mess(), id.Recipients(Local)}, 2},
+		{"no text", []string{id.Info()}, 1},
+		{"recipients", []string{id.Recipients(Remote)}, 2},
+		{"a bounce", []string{id.Bounce()}, 1},
+		{"an envelope", []string{id.Todo()}, 1},
+	} {
+		for _, n := range []ID{1, 2, 23, 69, 92, 500} { // whole ones around it
+			for _, name := range []string{n.Mess(), n.Info(), n.Recipients(Local), n.Recipients(Remote)} {
+				put(t, name, "")
+			}
+		}
+		for _, name := range test.files {
+			put(t, name, "")
+		}
+		got := 0
+		for s, more := ScanSuspects(), true; more; {
+			var suspect ID
+			var ok bool
+			var err error
+			if suspect, ok, more, err = s.Next(); err != nil || ok && suspect != id {
+				t.Errorf("%s: %v, %v", test.name, suspect, err)
+			}
+			if ok {
+				got++
+			}
+		}
+		if got != test.want {
+			t.Errorf("%s: comes %d times, want %d", test.name, got, test.want)
+		}
+		for _, name := range test.files {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// What the directories list of a message, and what is found when it is looked at.
+func TestLister(t *testing.T) {
+	inQueue(t)
+	for _, name := range []string{"info/1/47", "info/1/24", "info/1/024", "info/1/x", "info/1/70", "info/1/25", "info/1/93",
+		"local/1/24", "local/1/48", "remote/1/1", "remote/1/47", "remote/1/93"} {
+		put(t, name, "")
+	}
+	age(t, "info/1/24", 100)
+	want := []Listed{{24, [Channels]bool{true, false}}, {47, [Channels]bool{false, true}}, {70, [Channels]bool{}}, {93, [Channels]bool{false, true}}}
+	var l Lister
+	got, err := l.List(1)
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+	if got, err := l.List(2); err != nil || len(got) != 0 {
+		t.Errorf("2: %v, %v", got, err)
+	}
+
+	os.Remove("remote/1/47")
+	os.Remove("info/1/93")
+	var near Near
+	defer near.Close()
+	for _, m := range want {
+		state, err := near.Look(m)
+		full, fullErr := Look(m.ID)
+		if err != nil || fullErr != nil || state != full {
+			t.Errorf("%d: %+v, %v, want %+v, %v", m.ID, state, err, full, fullErr)
+		}
+		tries, err := near.LookAtTries(m)
+		if err != nil || state.Info && (tries.Recipients != state.Recipients || tries.NextTry != state.NextTry) {
+			t.Errorf("tries of %d: %+v, %v, want %+v", m.ID, tries, err, state)
+		}
+	}
+
+	os.RemoveAll("local/1") // who knows what was in it
+	if got, err := l.List(1); err != nil || len(got) != 3 || !got[0].Recipients[Local] || !got[2].Recipients[Local] {
+		t.Errorf("without local: %v, %v", got, err)
+	}
+	os.RemoveAll("info/1")
+	var missing *FileError
+	if _, err := l.List(1); !errors.As(err, &missing) || missing.File != "info/1" {
+		t.Errorf("without info: %v", err)
+	}
+}
+
+// A glance tells the same of a directory with few files and with many.
+func TestGlance(t *testing.T) {
+	inQueue(t)
+	g := Glance{Kind: TodoFile}
+	for _, count := range []ID{0, 1, 300, 2000} {
+		for id := range count {
+			put(t, id.Todo(), "")
+		}
+		put(t, "todo/0123456", "") // not the name of 123456
+		g.Look()
+		for _, id := range []ID{0, count - 1, count, 123456} {
+			if has, err := g.Has(id); err != nil || has != (id < count) {
+				t.Errorf("%d of %d: %v, %v", id, count, has, err)
+			}
+		}
+	}
+	os.RemoveAll("todo")
+	put(t, "todo", "")
+	g.Look()
+	if _, err := g.Has(7); err == nil {
+		t.Error("no error for a directory that cannot be read")
 	}
 }
 

@@ -7,9 +7,11 @@ import (
 )
 
 // Scan walks over the message numbers in a directory, in the file system's
-// order, without holding more than a buffer of names: todo, or a split
-// directory with all its parts.
+// order, without holding more than a buffer of names.
 type Scan struct {
+	lister      Lister // of suspects, in the parts that come before dirs
+	part, parts uint64
+
 	dirs  []string
 	file  fdio.FD // of the directory being read; -1 between directories
 	buf   []byte
@@ -29,30 +31,16 @@ func ScanTodo() (*Scan, error) {
 	return s, s.open()
 }
 
-// ScanSplit walks over kind/0, kind/1, …; kind is "mess", "info", or a channel's
-// name.
-func ScanSplit(kind string) *Scan {
-	s := &Scan{file: -1}
-	for n := range Split() {
-		s.dirs = append(s.dirs, part(kind, n))
-	}
-	return s
-}
-
-// ScanPart walks over kind/n alone.
+// ScanPart walks over kind/n; kind is "mess", "info", or a channel's name.
 func ScanPart(kind string, n uint64) *Scan { return &Scan{dirs: []string{part(kind, n)}, file: -1} }
 
 func part(kind string, n uint64) string { return kind + "/" + strconv.FormatUint(n, 10) }
 
-// ScanLeftovers walks over every message that has a file beside its text which
-// qmail-send can see; one with several files comes several times.
-func ScanLeftovers() *Scan {
-	s := &Scan{file: -1}
-	for _, kind := range []string{"info", "local", "remote"} {
-		s.dirs = append(s.dirs, ScanSplit(kind).dirs...)
-	}
-	s.dirs = append(s.dirs, "bounce", "todo")
-	return s
+// ScanSuspects walks over every message of which something may have been left in
+// the queue: what the directories do not say to be whole. One may come several
+// times, its text first.
+func ScanSuspects() *Scan {
+	return &Scan{parts: Split(), dirs: []string{"bounce", "todo"}, file: -1}
 }
 
 // Next returns the next message number. more is false when the walk is over.
@@ -61,6 +49,12 @@ func ScanLeftovers() *Scan {
 // that a caller can do one entry at a time.
 func (s *Scan) Next() (id ID, ok, more bool, err error) {
 	for s.next == len(s.found) {
+		if s.part < s.parts {
+			if err := s.suspect(); err != nil {
+				return 0, false, true, err
+			}
+			continue
+		}
 		if s.file < 0 {
 			if len(s.dirs) == 0 {
 				return 0, false, false, nil
@@ -79,6 +73,15 @@ func (s *Scan) Next() (id ID, ok, more bool, err error) {
 	return e.id, e.ok, true, nil
 }
 
+// suspect looks for suspects in the next part.
+func (s *Scan) suspect() (err error) {
+	s.next = 0
+	if s.found, err = s.lister.suspects(s.part, s.found[:0]); err == nil {
+		s.part++
+	}
+	return err
+}
+
 // open opens the next directory.
 func (s *Scan) open() error {
 	f, err := openDir(s.dirs[0])
@@ -94,14 +97,14 @@ func (s *Scan) Close() {
 	if s.file >= 0 {
 		s.file.Close()
 	}
-	s.file, s.dirs, s.found, s.next = -1, nil, nil, 0
+	*s = Scan{file: -1}
 }
 
 // fill reads more entries of the open directory, false at its end. As in C, an
 // error of readdir(3) is an end.
 func (s *Scan) fill() bool {
 	if s.buf == nil {
-		s.buf = make([]byte, 32<<10)
+		s.buf = make([]byte, dirBuffer)
 	}
 	s.found, s.next = s.found[:0], 0
 	more, err := s.file.Entries(s.buf, func(_ byte, name []byte) {

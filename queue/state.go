@@ -29,41 +29,67 @@ func Look(id ID) (State, error) {
 	if s.Todo {
 		return s, nil
 	}
-	return s, s.lookAtRecipients(id, [Channels]bool{true, true})
-}
-
-// LookAtListed is Look for a message that is not in todo, by someone who has
-// read the directories: only recipient files that were listed are looked at.
-func LookAtListed(id ID, listed [Channels]bool) (s State, err error) {
-	if s.Birth, s.Info, err = Birth(id); err != nil || !s.Info {
-		return s, err
+	for c := range Channel(Channels) {
+		var st syscall.Stat_t
+		if err := s.note(c, id, &st, syscall.Stat(id.Recipients(c), &st)); err != nil {
+			return s, err
+		}
 	}
-	return s, s.lookAtRecipients(id, listed)
+	return s, nil
 }
 
-func (s *State) lookAtRecipients(id ID, at [Channels]bool) error {
-	for c, look := range at {
-		if !look {
+// Look is the function Look for a message that is not in todo, by someone who has
+// read the directories: only recipient files that were listed are looked at.
+func (n *Near) Look(m Listed) (s State, err error) {
+	s.Birth, s.Info, err = birth(m.ID, &n.st, n.stat(InfoFile, m.ID))
+	if err == nil && s.Info {
+		err = n.lookAtRecipients(&s, m)
+	}
+	return s, err
+}
+
+// LookAtTries is Look without the birth: that the directory has listed info is
+// believed.
+func (n *Near) LookAtTries(m Listed) (s State, err error) {
+	s.Info = true
+	err = n.lookAtRecipients(&s, m)
+	return s, err
+}
+
+func (n *Near) lookAtRecipients(s *State, m Listed) error {
+	for c, kind := range [Channels]Kind{LocalFile, RemoteFile} {
+		if !m.Recipients[c] {
 			continue
 		}
-		path := id.Recipients(Channel(c))
-		var st syscall.Stat_t
-		switch err := syscall.Stat(path, &st); err {
-		case nil:
-			s.Recipients[c], s.NextTry[c] = true, int64(st.Mtim.Sec)
-		case syscall.ENOENT:
-		default:
-			return &FileError{"unable to stat", path, err}
+		if err := s.note(Channel(c), m.ID, &n.st, n.stat(kind, m.ID)); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// note notes what came of a look at a recipient file.
+func (s *State) note(c Channel, id ID, st *syscall.Stat_t, err error) error {
+	switch err {
+	case nil:
+		s.Recipients[c], s.NextTry[c] = true, int64(st.Mtim.Sec)
+	case syscall.ENOENT:
+	default:
+		return &FileError{"unable to stat", id.Recipients(c), err}
 	}
 	return nil
 }
 
 // Birth tells when a message was preprocessed first, in Unix seconds; false if
 // it is not, or no more.
-func Birth(id ID) (birth int64, ok bool, err error) {
+func Birth(id ID) (at int64, ok bool, err error) {
 	var st syscall.Stat_t
-	switch err := syscall.Stat(id.Info(), &st); err {
+	return birth(id, &st, syscall.Stat(id.Info(), &st))
+}
+
+// birth is Birth after a look at info.
+func birth(id ID, st *syscall.Stat_t, err error) (int64, bool, error) {
+	switch err {
 	case nil:
 		return int64(st.Mtim.Sec), true, nil
 	case syscall.ENOENT:

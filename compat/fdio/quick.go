@@ -37,6 +37,13 @@ func (f FD) StatQuick(name Name, st *syscall.Stat_t) error {
 	return errorOf(e)
 }
 
+// StatNamed is StatQuick for programs that do other things meanwhile.
+func (f FD) StatNamed(name Name, st *syscall.Stat_t) error {
+	_, _, e := syscall.Syscall6(unix.SYS_NEWFSTATAT, uintptr(f), uintptr(unsafe.Pointer(unsafe.SliceData(name))),
+		uintptr(unsafe.Pointer(st)), 0, 0, 0)
+	return errorOf(e)
+}
+
 // DescribeQuick describes the open file.
 func (f FD) DescribeQuick(st *syscall.Stat_t) error {
 	_, _, e := syscall.RawSyscall(syscall.SYS_FSTAT, uintptr(f), uintptr(unsafe.Pointer(st)), 0)

@@ -45,48 +45,6 @@ func (l *locals) may(id queue.ID, birth int64) bool {
 	return l.ids == nil || birth >= l.at || l.ids[id]
 }
 
-// bounces is which messages are bouncing. It is asked about messages whose
-// recipients were read before, since a recipient is marked done after his
-// failure is noted: "done" without "bouncing" would say that he has got it.
-type bounces struct {
-	buf []byte
-	ids map[queue.ID]bool
-	all bool // ids are all of them
-}
-
-// list takes in the directory, if one look at it is enough, for there may be many
-// of them; all tells.
-func (b *bounces) list() {
-	if b.buf == nil {
-		b.buf, b.ids = make([]byte, 16<<10), map[queue.ID]bool{}
-	}
-	clear(b.ids)
-	b.all = false
-	dir, err := fdio.Open("bounce", syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
-	if err != nil {
-		return
-	}
-	defer dir.Close()
-	more, err := dir.Entries(b.buf, func(_ byte, name []byte) {
-		if id, ok := queue.ParseID(string(name)); ok && id.String() == string(name) {
-			b.ids[id] = true
-		}
-	})
-	if more && err == nil {
-		more, err = dir.Entries(b.buf, func(byte, []byte) {})
-	}
-	b.all = !more && err == nil
-}
-
-// has reports whether a message was bouncing when list was called, or is now.
-func (b *bounces) has(id queue.ID) bool {
-	if b.all {
-		return b.ids[id]
-	}
-	var st syscall.Stat_t
-	return syscall.Stat(id.Bounce(), &st) == nil
-}
-
 // entries calls f for each entry of dir but "." and ".."; kind is one of the
 // DT_ constants of readdir(3). name is valid during the call.
 func entries(dir string, buf []byte, f func(kind byte, name []byte)) error {

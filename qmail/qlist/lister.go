@@ -1,32 +1,31 @@
 package qlist
 
 import (
-	"bufio"
 	"errors"
-	"io"
 	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/reqmail/reqmail/compat/datetime"
 	"github.com/reqmail/reqmail/compat/errno"
-	"github.com/reqmail/reqmail/compat/fdio"
 	"github.com/reqmail/reqmail/queue"
 )
 
 // lister lists one batch after the other.
 type lister struct {
 	*list
-	batch   *batch
-	text    []byte // of the list, not sent yet
-	heads   []head // the messages in it
-	bounces bounces
+	batch *batch
+	text  []byte // of the list, not sent yet
+	heads []head // the messages in it
+
+	// bounces is asked about messages whose recipients were read before, since a
+	// recipient is marked done after his failure is noted: "done" without
+	// "bouncing" would say that he has got it.
+	bounces queue.Glance
 
 	near queue.Near
-	in   *bufio.Reader // of file
-	file file
+	in   input
 	st   syscall.Stat_t
-	long []byte // a record that is larger than in's buffer
 }
 
 // head is where in text a message is called bouncing if it is.
@@ -40,7 +39,7 @@ var errStopped = errors.New("stopped")
 
 // lister lists batches.
 func (l *list) lister() {
-	s := &lister{list: l, text: l.block(), in: bufio.NewReaderSize(nil, 2048)}
+	s := &lister{list: l, text: l.block(), near: queue.Near{Quick: true}, in: input{buf: make([]byte, 2048)}, bounces: queue.Glance{Kind: queue.BounceFile}}
 	defer s.near.Close()
 	for b := range l.work {
 		b.err = s.all(b)
@@ -67,18 +66,18 @@ func (l *lister) all(b *batch) error {
 // message lists one message. Trouble with one of its files is a line of the
 // list; the error ends the list.
 func (l *lister) message(id queue.ID) error {
-	if err := l.near.Stat(queue.MessFile, id, &l.st); err != nil {
+	size, err := l.near.Size(id)
+	if err != nil {
 		l.warn(id, err)
 		return nil
 	}
-	size := l.st.Size
 	if err := l.open(queue.InfoFile, id); err != nil {
 		l.warn(id, err)
 		return nil
 	}
-	sender, _, err := l.record()
-	statErr := l.file.fd.DescribeQuick(&l.st)
-	l.file.fd.Close()
+	sender, _, err := l.in.record()
+	statErr := l.in.fd.DescribeQuick(&l.st)
+	l.in.fd.Close()
 	if err != nil {
 		return err
 	}
@@ -96,26 +95,13 @@ func (l *lister) message(id queue.ID) error {
 	return l.recipients(id, queue.Remote)
 }
 
-// file is an open file of a message. A read that does not fill its buffer has
-// reached the end of the file: to ask again would cost a tenth of a listing.
-type file struct{ fd fdio.FD }
-
-func (f *file) Read(p []byte) (int, error) {
-	n, err := f.fd.ReadQuick(p)
-	if err == nil && n < len(p) {
-		err = io.EOF
-	}
-	return n, err
-}
-
 // open opens a file of a message to be read by record.
 func (l *lister) open(k queue.Kind, id queue.ID) error {
 	f, err := l.near.Open(k, id)
 	if err != nil {
 		return err
 	}
-	l.file.fd = f
-	l.in.Reset(&l.file)
+	l.in = input{fd: f, buf: l.in.buf}
 	return nil
 }
 
@@ -143,9 +129,9 @@ func (l *lister) recipients(id queue.ID, c queue.Channel) error {
 		l.warn(id, err)
 		return nil
 	}
-	defer l.file.fd.Close()
+	defer l.in.fd.Close()
 	for {
-		record, whole, err := l.record()
+		record, whole, err := l.in.record()
 		if err != nil || !whole {
 			return err
 		}
@@ -163,28 +149,6 @@ func (l *lister) recipients(id queue.ID, c queue.Channel) error {
 			}
 		}
 	}
-}
-
-// record returns the next record without its NUL, valid until the next call.
-// whole is false for what stands at the end of the file without one.
-func (l *lister) record() (record []byte, whole bool, err error) {
-	part, err := l.in.ReadSlice(0)
-	if err == nil {
-		return part[:len(part)-1], true, nil
-	}
-	l.long = l.long[:0]
-	for err == bufio.ErrBufferFull {
-		l.long = append(l.long, part...)
-		part, err = l.in.ReadSlice(0)
-	}
-	l.long = append(l.long, part...)
-	switch err {
-	case nil:
-		return l.long[:len(l.long)-1], true, nil
-	case io.EOF:
-		return l.long, false, nil
-	}
-	return nil, false, ErrRead
 }
 
 // appendSafe appends p with "_" for what is not printable ASCII.
@@ -220,11 +184,11 @@ func (l *lister) withBounces() []byte {
 	if len(l.heads) == 0 {
 		return l.text
 	}
-	l.bounces.list()
+	l.bounces.Look()
 	var with []byte
 	from := 0
 	for _, h := range l.heads {
-		if l.bounces.has(h.id) {
+		if bouncing, _ := l.bounces.Has(h.id); bouncing {
 			with = append(append(with, l.text[from:h.at]...), " bouncing"...)
 			from = h.at
 		}

@@ -43,10 +43,6 @@ func FromFiles(now int64, heed bool, log *reasons.Log) (*Snapshot, error) {
 
 // list enters the messages of a scan into a set.
 func list(scan *queue.Scan, ids map[queue.ID]bool) error {
-	return each(scan, func(id queue.ID) { ids[id] = true })
-}
-
-func each(scan *queue.Scan, do func(queue.ID)) error {
 	defer scan.Close()
 	for {
 		id, ok, more, err := scan.Next()
@@ -54,7 +50,7 @@ func each(scan *queue.Scan, do func(queue.ID)) error {
 			return err
 		}
 		if ok {
-			do(id)
+			ids[id] = true
 		}
 	}
 }
@@ -68,8 +64,11 @@ func (s *Snapshot) takeAll(waiting map[queue.ID]bool) error {
 	var all sync.WaitGroup
 	for range runtime.NumCPU() {
 		all.Go(func() {
+			var lister queue.Lister
+			var near queue.Near
+			defer near.Close()
 			for n := next.Add(1) - 1; n < uint64(len(parts)); n = next.Add(1) - 1 {
-				errs[n] = parts[n].takePart(n, waiting)
+				errs[n] = parts[n].takePart(&lister, &near, n, waiting)
 			}
 		})
 	}
@@ -83,21 +82,21 @@ func (s *Snapshot) takeAll(waiting map[queue.ID]bool) error {
 	return errors.Join(errs...)
 }
 
-// takePart takes in one part. Only recipient files that their directory lists
-// are looked at.
-func (s *Snapshot) takePart(n uint64, waiting map[queue.ID]bool) error {
-	var listed [queue.Channels]map[queue.ID]bool
-	for c := range listed {
-		listed[c] = map[queue.ID]bool{}
-		if err := list(queue.ScanPart(queue.Channel(c).String(), n), listed[c]); err != nil {
+// takePart takes in one part.
+func (s *Snapshot) takePart(lister *queue.Lister, near *queue.Near, n uint64, waiting map[queue.ID]bool) error {
+	messages, err := lister.List(n)
+	if err != nil {
+		return err
+	}
+	for _, m := range messages {
+		if waiting[m.ID] {
+			continue
+		}
+		if err := s.take(m, near); err != nil {
 			return err
 		}
 	}
-	return each(queue.ScanPart("info", n), func(id queue.ID) {
-		if !waiting[id] {
-			s.take(id, [queue.Channels]bool{listed[queue.Local][id], listed[queue.Remote][id]})
-		}
-	})
+	return nil
 }
 
 // recall enters what the log of reasons tells.
@@ -116,21 +115,21 @@ func (s *Snapshot) recall() {
 	})
 }
 
-// take adds a message that is preprocessed, and for which these channels have
-// recipient files.
-func (s *Snapshot) take(id queue.ID, listed [queue.Channels]bool) {
-	state, err := queue.LookAtListed(id, listed)
+// take adds a message that is preprocessed.
+func (s *Snapshot) take(m queue.Listed, near *queue.Near) error {
+	state, err := near.Look(m)
 	if err != nil || !state.Info {
-		return
+		return err
 	}
-	size, err := queue.MessSize(id)
+	size, err := near.Size(m.ID)
 	if err != nil {
 		size = -1
 	}
-	s.Records = append(s.Records, NewRecord(id, state.Birth, size))
+	s.Records = append(s.Records, NewRecord(m.ID, state.Birth, size))
 	for c := range s.Due {
 		if state.Recipients[c] {
-			s.Due[c] = append(s.Due[c], Due{id, state.NextTry[c]})
+			s.Due[c] = append(s.Due[c], Due{m.ID, state.NextTry[c]})
 		}
 	}
+	return nil
 }

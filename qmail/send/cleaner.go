@@ -146,13 +146,19 @@ func (s *Scheduler) cleanUp() {
 	}
 }
 
-// walk looks, beside the loop, at every file of the queue for messages that a
-// qmail-queue which died has left, and for what a crash has brought back of
-// ended ones, and has it removed.
+// walk looks, beside the loop, through the queue for messages that a qmail-queue
+// which died has left, and for what a crash has brought back of ended ones, and
+// has it removed.
 func (s *Scheduler) walk(now int64) {
-	abandoned := func(id queue.ID) bool { return queue.Abandoned(id, now) }
-	orphaned := func(id queue.ID) bool { return queue.Orphaned(id, now) }
-	if !s.removeEach(queue.ScanSplit("mess"), abandoned, s.askForMess) || !s.removeEach(queue.ScanLeftovers(), orphaned, s.bury) {
+	left := func(id queue.ID) bool { return queue.Abandoned(id, now) || queue.Orphaned(id, now) }
+	remove := func(id queue.ID, then func(done bool)) {
+		if queue.Abandoned(id, now) {
+			s.askForMess(id, then)
+		} else {
+			s.bury(id, then)
+		}
+	}
+	if !s.removeEach(queue.ScanSuspects(), left, remove) {
 		return
 	}
 	s.beside.in(func() {

@@ -3,6 +3,7 @@ package send
 import (
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/reqmail/reqmail/compat/maillog"
@@ -25,6 +26,7 @@ import (
 // Likewise, what has the whole queue tried now counts for what is still to come.
 type takingIn struct {
 	met     map[queue.ID]bool      // begun to be preprocessed meanwhile; nil when the walk is over
+	long    bool                   // there are more messages than are entered at a time
 	flushed [queue.Channels]*int64 // when each channel was made due meanwhile
 }
 
@@ -66,9 +68,8 @@ type found struct {
 // Limits of taking in.
 const (
 	takeInBatch = 256                    // messages that are entered at a time
-	takers      = 2                      // that look at messages at a time
-	takeInFirst = 200 * time.Millisecond // how long a start waits for the first ones
-	takeInCalls = 2                      // that a short queue needs: for its messages, and for the end
+	takers      = 2                      // that look at messages at a time: it is the kernel that takes its time
+	takeInFirst = 200 * time.Millisecond // how long a start waits for a short queue
 )
 
 // Garbage returns how much memory qmail-send with so many messages may take
@@ -77,13 +78,14 @@ const (
 // nothing.
 func Garbage(messages int) int { return max(1, min(25, 1_000_000/max(1, messages))) }
 
-// beginTakingIn begins the walk and waits a moment for its first messages:
-// a short queue is taken in, as by C, before anything else is done.
+// beginTakingIn begins the walk and waits a moment for it to end: a short queue is
+// taken in, as by C, before anything else is done.
 func (s *Scheduler) beginTakingIn() {
 	s.takingIn.met = map[queue.ID]bool{}
+	s.takingIn.long = isLong()
 	go s.takeInQueue()
 	late := time.After(takeInFirst)
-	for calls := 0; calls < takeInCalls && !s.takingIn.over(); calls++ {
+	for !s.takingIn.over() && !s.takingIn.long {
 		select {
 		case enter := <-s.beside.calls:
 			enter()
@@ -93,67 +95,112 @@ func (s *Scheduler) beginTakingIn() {
 	}
 }
 
-// takeInQueue is the walk. Several look at messages: it is the kernel that takes
-// its time.
+// isLong reports whether the first part of the queue alone has more messages than
+// are entered at a time. To read it to its end would take long.
+func isLong() bool {
+	scan := queue.ScanPart("info", 0)
+	defer scan.Close()
+	for count := 0; count <= takeInBatch; {
+		_, listed, more, err := scan.Next()
+		if err != nil || !more {
+			return false
+		}
+		if listed {
+			count++
+		}
+	}
+	return true
+}
+
+// takeInQueue is the walk.
 func (s *Scheduler) takeInQueue() {
-	work := make(chan []queue.ID, takers)
+	var next atomic.Uint64
+	var count atomic.Int64
 	var looking sync.WaitGroup
 	for range takers {
-		looking.Go(func() { s.lookAtAll(work) })
+		looking.Go(func() { count.Add(s.takeInParts(&next)) })
 	}
-	count, ok := s.handOut(work)
-	close(work)
 	looking.Wait()
-	if !ok || !s.beside.in(func() { s.takeIn(nil, true) }) {
+	if !s.beside.in(func() { s.takeIn(nil, true) }) {
 		return
 	}
 	s.fillIn()
-	debug.SetGCPercent(Garbage(count))
+	debug.SetGCPercent(Garbage(int(count.Load())))
 	debug.FreeOSMemory() // what was needed to get here
 }
 
-// handOut hands out the messages in the queue, some at a time, and counts them;
-// ok is false if the loop is over.
-func (s *Scheduler) handOut(work chan<- []queue.ID) (count int, ok bool) {
-	scan := queue.ScanSplit("info")
-	defer scan.Close()
-	var some []queue.ID
-	for more := true; more; {
-		var id queue.ID
-		var listed bool
-		var err error
-		if id, listed, more, err = scan.Next(); err != nil {
-			if !s.beside.pause(func() { s.cannotOpenDir(err) }) {
-				return count, false
-			}
-			continue
-		}
-		if listed {
-			some = append(some, id)
-			count++
-		}
-		if len(some) == takeInBatch || !more && len(some) > 0 {
-			work <- some
-			some = make([]queue.ID, 0, takeInBatch)
+// takeInParts takes in one part of the queue after the other that nobody else has
+// begun, and counts its messages.
+func (s *Scheduler) takeInParts(next *atomic.Uint64) int64 {
+	t := &taker{Scheduler: s, todo: queue.Glance{Kind: queue.TodoFile}, batch: make([]found, 0, takeInBatch)}
+	defer t.near.Close()
+	for n := next.Add(1) - 1; n < queue.Split(); n = next.Add(1) - 1 {
+		if !t.takeInPart(n) {
+			return t.count
 		}
 	}
-	return count, true
+	t.handIn()
+	return t.count
 }
 
-// lookAtAll looks at messages and has the loop enter them, until it is over.
-func (s *Scheduler) lookAtAll(work <-chan []queue.ID) {
-	batch := make([]found, 0, takeInBatch)
-	over := false
-	for some := range work {
-		if over {
-			continue
+// taker looks at the messages of some parts of the queue.
+type taker struct {
+	*Scheduler
+	lister queue.Lister
+	near   queue.Near
+	todo   queue.Glance
+	batch  []found // not handed in yet
+	count  int64
+}
+
+// takeInPart looks at the messages of a part; false if the loop is over.
+func (t *taker) takeInPart(n uint64) bool {
+	messages, err := t.lister.List(n)
+	for err != nil {
+		if !t.beside.pause(func() { t.cannotOpenDir(err) }) {
+			return false
 		}
-		batch = batch[:0]
-		for _, id := range some {
-			batch = append(batch, s.lookAt(id))
-		}
-		over = !s.beside.in(func() { s.takeIn(batch, false) })
+		messages, err = t.lister.List(n)
 	}
+	t.count += int64(len(messages))
+	for len(messages) > 0 {
+		room := min(takeInBatch-len(t.batch), len(messages))
+		t.todo.Look()
+		for _, m := range messages[:room] {
+			t.batch = append(t.batch, t.lookAtListed(m))
+		}
+		messages = messages[room:]
+		if len(t.batch) == takeInBatch && !t.handIn() {
+			return false
+		}
+	}
+	return true
+}
+
+// handIn has the loop enter what was found; false if it is over.
+func (t *taker) handIn() bool {
+	ok := len(t.batch) == 0 || t.beside.in(func() { t.takeIn(t.batch, false) })
+	t.batch = t.batch[:0]
+	return ok
+}
+
+// lookAtListed looks at the files of a message that its directories tell of.
+func (t *taker) lookAtListed(m queue.Listed) found {
+	f := found{id: m.ID, size: -1}
+	f.state.Info = true
+	if f.state.Todo, f.err = t.todo.Has(m.ID); f.err != nil || f.state.Todo {
+		return f
+	}
+	if t.steer == nil {
+		f.state, f.err = t.near.LookAtTries(m)
+		return f
+	}
+	if f.state, f.err = t.near.Look(m); f.state.Info {
+		if size, err := t.near.Size(m.ID); err == nil {
+			f.size = size
+		}
+	}
+	return f
 }
 
 // lookAt looks at the files of a message.
@@ -176,6 +223,7 @@ func (s *Scheduler) takeIn(batch []found, last bool) {
 			s.enter(f)
 		}
 	}
+	s.takingIn.long = s.takingIn.long || len(batch) == takeInBatch
 	if last {
 		s.takingIn = takingIn{}
 		s.steer.takenIn(&s.failed)

@@ -25,7 +25,7 @@ func laterDue(t *testing.T, n int) {
 func TestTakingInBeside(t *testing.T) {
 	const many = 4 * takeInBatch
 	p := newPeers(t, 9, func() { laterDue(t, many) })
-	if n := p.steer.index.Len(); p.takingIn.over() || n == 0 || n > takeInCalls*takeInBatch {
+	if n := p.steer.index.Len(); p.takingIn.over() || n == 0 || n > takeInBatch {
 		t.Fatalf("a start takes in %d messages", p.steer.index.Len())
 	}
 	p.arrives(many+7, "a@me.example") // the walk meets it or not
@@ -37,6 +37,23 @@ func TestTakingInBeside(t *testing.T) {
 		t.Errorf("%d messages, want %d", n, many+1)
 	}
 	p.wantOnce()
+}
+
+// What a crash has left in todo is preprocessed anew, however much waits there, and
+// not taken in besides.
+func TestTakingInBesideTodo(t *testing.T) {
+	for _, backlog := range []queue.ID{0, 1000} {
+		p := newPeers(t, 9, func() {
+			laterDue(t, 100)
+			write(t, queue.ID(7).Todo(), "u1\x00p2\x00Fs@y\x00Ta@far.example\x00")
+			for id := 1000 + backlog; id > 1000; id-- {
+				write(t, id.Todo(), "") // without text
+			}
+		})
+		if n := p.steer.index.Len(); n != 99 || !p.takingIn.over() {
+			t.Errorf("%d in todo: %d messages are taken in, want 99", backlog+1, n)
+		}
+	}
 }
 
 // ALRM counts for what is not taken in yet, too.
