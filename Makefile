@@ -33,14 +33,23 @@ COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 # started for a message or a connection, or only hand work on, run their Go code
 # on one thread (compat/limits): it spares them to wake each other.
 LONG  := qmail-qread qmail-remote qmail-send reqmail reqmail-ext splogger
-SHORT := $(filter-out $(LONG) qmail-queue,$(COMMANDS))
 ONE   := -X $(MODULE)/compat/limits.threads=1
+
+# Of those, the spawners have many files open; the rest may open few while it
+# starts. Programs that serve one client, and wait for nobody else meanwhile, need
+# no monitor that is quick (compat/limits).
+SPAWN := qmail-lspawn qmail-rspawn
+BRIEF := qmail-inject qmail-qmqpd qmail-qmtpd qmail-smtpd sendmail
+SHORT := $(filter-out $(LONG) $(SPAWN) $(BRIEF) qmail-queue,$(COMMANDS))
+FEW   := $(ONE) -X $(MODULE)/compat/limits.few=1
 
 build:
 	@mkdir -p $(BIN)
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./cmd/,$(LONG))
-	$(GOBUILD) -ldflags '$(LDFLAGS) $(ONE)' -o $(BIN)/ $(addprefix ./cmd/,$(SHORT))
-	$(GOBUILD) -ldflags '$(LDFLAGS) $(ONE) -X $(MODULE)/compat/limits.exitCode=51 -X $(MODULE)/compat/limits.deaf=1' -o $(BIN)/ ./cmd/qmail-queue
+	$(GOBUILD) -ldflags '$(LDFLAGS) $(ONE)' -o $(BIN)/ $(addprefix ./cmd/,$(SPAWN))
+	$(GOBUILD) -ldflags '$(LDFLAGS) $(FEW)' -o $(BIN)/ $(addprefix ./cmd/,$(SHORT))
+	$(GOBUILD) -ldflags '$(LDFLAGS) $(FEW) -X $(MODULE)/compat/limits.brief=1' -o $(BIN)/ $(addprefix ./cmd/,$(BRIEF))
+	$(GOBUILD) -ldflags '$(LDFLAGS) $(FEW) -X $(MODULE)/compat/limits.exitCode=51 -X $(MODULE)/compat/limits.deaf=1' -o $(BIN)/ ./cmd/qmail-queue
 
 INSTALL := $(GO) run ./packaging/install -home $(QMAIL) $(if $(DESTDIR),-destdir $(DESTDIR)) -man man -doc docs
 

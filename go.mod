@@ -2,8 +2,8 @@ module github.com/reqmail/reqmail
 
 go 1.26.0
 
-// Programs are started for every message: they do not look for CPU limits of
-// their cgroup, which takes longer than many of them work.
+// Programs do not go by CPU limits of their cgroup, and do not look for them again
+// and again. That the runtime looks once is prevented by compat/limits.
 godebug (
 	containermaxprocs=0
 	updatemaxprocs=0

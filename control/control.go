@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/reqmail/reqmail/compat/address"
 	"github.com/reqmail/reqmail/compat/fdio"
@@ -184,6 +185,7 @@ type Dir struct {
 	path  string
 	me    string
 	hasMe bool
+	names string // of the files that were there, each between two NULs; empty where nobody has looked
 }
 
 // Open reads control/me of the control directory at path. A missing me is no
@@ -193,6 +195,57 @@ func Open(path string) (*Dir, error) {
 	line, ok, err := d.Raw(Me)
 	d.me, d.hasMe = line, ok
 	return d, err
+}
+
+// Glance is Open for who asks for many files at once, most of which are not
+// there: it lists the directory, and what that lacks is taken for missing from
+// then on. Each file is asked for where the directory cannot be listed, or has
+// changed just now: one that is being renamed may be in no list.
+func Glance(path string) (*Dir, error) {
+	d := &Dir{path: path, names: list(path)}
+	line, ok, err := d.Raw(Me)
+	d.me, d.hasMe = line, ok
+	return d, err
+}
+
+const (
+	// maxNames is how many bytes of names a directory may have to be listed. One
+	// that has more is not worth it.
+	maxNames = 16 << 10
+
+	// settled is how long a directory must not have changed.
+	settled = time.Second
+)
+
+// list returns what names is to be.
+func list(path string) string {
+	dir, err := fdio.Open(path, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return ""
+	}
+	defer dir.Close()
+	buf := make([]byte, 4<<10)
+	names := make([]byte, 1, 1<<10)
+	for {
+		more, err := dir.Entries(buf, func(_ byte, name []byte) { names = append(append(names, name...), 0) })
+		if err != nil || len(names) > maxNames {
+			return ""
+		}
+		if !more {
+			break
+		}
+	}
+	st, err := dir.Stat()
+	if err != nil || time.Since(time.Unix(st.Mtim.Unix())) < settled {
+		return ""
+	}
+	return string(names)
+}
+
+// Lacks reports whether Glance has found a file to be missing. That is never said
+// of rcpthosts, without which a server relays for everybody.
+func (d *Dir) Lacks(name Name) bool {
+	return d.names != "" && name != RcptHosts && !strings.Contains(d.names, "\x00"+string(name)+"\x00")
 }
 
 // Me returns the host's name, false where control/me does not exist.
@@ -297,7 +350,12 @@ func (d *Dir) Raw(name Name) (line string, ok bool, err error) {
 	return strings.TrimRight(line, " \t\n"), ok, err
 }
 
-func (d *Dir) read(name Name) (string, bool, error) { return readFile(d.path + "/" + string(name)) }
+func (d *Dir) read(name Name) (string, bool, error) {
+	if d.Lacks(name) {
+		return "", false, nil
+	}
+	return readFile(d.path + "/" + string(name))
+}
 
 func readFile(path string) (string, bool, error) {
 	data, err := fdio.ReadFile(path)

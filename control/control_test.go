@@ -5,9 +5,11 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // open makes a control directory of these files; one whose text is "/" is a
@@ -135,6 +137,60 @@ func TestUnreadable(t *testing.T) {
 	}
 	if _, err := Open(dir); err == nil {
 		t.Error("unreadable me is no error")
+	}
+}
+
+// Who glances at a directory knows what is missing in it, unless that may be
+// changing, and never takes rcpthosts for missing.
+func TestGlance(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		changed time.Duration // before
+		many    int           // other files
+		seen    bool          // what came later
+	}{
+		{"long ago", time.Minute, 3, false},
+		{"as many files as one call does not list", time.Minute, 500, false},
+		{"too many files", time.Minute, 3000, true},
+		{"just now", 0, 3, true},
+		{"in the future", -time.Minute, 3, true},
+	} {
+		dir := t.TempDir()
+		write := func(name Name) {
+			if err := os.WriteFile(dir+"/"+string(name), []byte("5\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range test.many {
+			write(Name("other" + strconv.Itoa(i)))
+		}
+		write(Me)
+		write(MaxRcpt)
+		when := time.Now().Add(-test.changed)
+		if err := os.Chtimes(dir, when, when); err != nil {
+			t.Fatal(err)
+		}
+		d, err := Glance(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if me, ok := d.Me(); me != "5" || !ok {
+			t.Errorf("%s: me is %q, %v", test.name, me, ok)
+		}
+		if n, err := d.Int(MaxRcpt); n != 5 || err != nil {
+			t.Errorf("%s: a file that was there: %d, %v", test.name, n, err)
+		}
+		write(BrtLimit)
+		if n, err := d.Int(BrtLimit); (n == 5) != test.seen || err != nil || d.Lacks(BrtLimit) == test.seen {
+			t.Errorf("%s: a file that came later: %d, %v", test.name, n, err)
+		}
+		write(RcptHosts)
+		if list, ok, err := d.List(RcptHosts); len(list) != 1 || !ok || err != nil {
+			t.Errorf("%s: rcpthosts: %q, %v, %v", test.name, list, ok, err)
+		}
+	}
+	if d, err := Glance(t.TempDir() + "/none"); err != nil || d.Lacks(Me) {
+		t.Errorf("no directory: %v", err)
 	}
 }
 

@@ -133,12 +133,21 @@ const limited = `package main
 
 import (
 	"os"
+	"syscall"
 
 	"github.com/reqmail/reqmail/compat/child"
 	"github.com/reqmail/reqmail/compat/fdio"
+	"github.com/reqmail/reqmail/compat/limits"
 )
 
 func main() {
+	if os.Getenv("MANY") != "" {
+		limits.ManyFiles()
+		var now syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &now); err != nil || now.Cur+1 < now.Max {
+			os.Stdout.WriteString("few files")
+		}
+	}
 	cmd := child.Command{Path: "/bin/sh", Args: []string{"sh", "-c", os.Args[2]}, Files: []fdio.FD{2, 0, 1}}
 	if os.Args[1] == "exec" {
 		child.Exec(cmd.Path, cmd.Args, os.Environ())
@@ -158,6 +167,13 @@ func main() {
 // TestUnderLimit: below a small memory limit children get that limit, the
 // descriptors and the errors that they get without.
 func TestUnderLimit(t *testing.T) {
+	const limits = "github.com/reqmail/reqmail/compat/limits."
+	for _, flags := range []string{"", " -X " + limits + "threads=1 -X " + limits + "few=1 -X " + limits + "brief=1"} {
+		t.Run(flags, func(t *testing.T) { underLimit(t, "-E "+limits+"entry"+flags) })
+	}
+}
+
+func underLimit(t *testing.T, flags string) {
 	dir, err := os.MkdirTemp(".", "testprogram")
 	if err != nil {
 		t.Skip("needs to build a program beside the package: ", err)
@@ -167,7 +183,7 @@ func TestUnderLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := filepath.Join(t.TempDir(), "limited")
-	build := exec.Command("go", "build", "-ldflags", "-E github.com/reqmail/reqmail/compat/limits.entry", "-o", program, "./"+dir)
+	build := exec.Command("go", "build", "-ldflags", flags, "-o", program, "./"+dir)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -175,13 +191,24 @@ func TestUnderLimit(t *testing.T) {
 	for _, test := range []struct {
 		name, args, want string
 	}{
+		{"files alone", `start 'ulimit -Sv >&2; ulimit -Sn >&2'`, "unlimited\n77\nexit 0\n"},
+		{"many files alone", `start 'ulimit -Sn >&2'`, "77\nexit 0\n"},
+		{"many files alone, exec", `exec 'ulimit -Sn'`, "77\nexit 0\n"},
+		{"many files", `start 'ulimit -Sv >&2; ulimit -Sn >&2'`, "4000\n77\nexit 0\n"},
 		// The child's 0, 1, 2 are our 2, 0, 1: all three move.
 		{"start", `start 'ulimit -Sv; ulimit -Sn; echo err >&2; exit 3'`, "err\nexit 3\n"},
 		{"start, limits", `start 'ulimit -Sv >&2; ulimit -Sn >&2'`, "4000\n77\nexit 0\n"},
 		{"exec, limits", `exec 'ulimit -Sv; ulimit -Sn'`, "4000\n77\nexit 0\n"},
 		{"no such program", `start x /no/such/program`, "no such file or directoryexit 0\n"},
 	} {
-		script := `ulimit -Sv 4000; ulimit -Sn 77; ` + program + ` ` + test.args + ` 0>/dev/null; ulimit -Sv unlimited; echo exit $?`
+		script := `ulimit -Sv 4000; ulimit -Sn 77; `
+		if strings.Contains(test.name, "alone") {
+			script = `ulimit -Sn 77; `
+		}
+		if strings.Contains(test.name, "many") {
+			script += `export MANY=1; `
+		}
+		script += program + ` ` + test.args + ` 0>/dev/null; ulimit -Sv unlimited; echo exit $?`
 		// The exit code must be taken before the limit is lifted again.
 		script = strings.Replace(script, "; ulimit -Sv unlimited; echo exit $?", `; e=$?; ulimit -Sv unlimited; echo exit $e`, 1)
 		out, err := exec.Command("/bin/sh", "-c", script).Output()

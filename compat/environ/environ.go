@@ -11,8 +11,8 @@ type List []string
 // Lookup finds a variable.
 func (l List) Lookup(name string) (value string, ok bool) {
 	for _, entry := range l {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value, true
+		if len(entry) > len(name) && entry[len(name)] == '=' && entry[:len(name)] == name {
+			return entry[len(name)+1:], true
 		}
 	}
 	return "", false

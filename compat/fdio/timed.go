@@ -3,6 +3,7 @@ package fdio
 import (
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,10 +36,15 @@ func (t *Timed) Read(p []byte) (int, error) {
 func (t *Timed) Write(p []byte) (int, error) {
 	done := 0
 	for done < len(p) {
-		if err := t.wait(t.Out, unix.POLLOUT); err != nil {
-			return done, err
+		n, err := t.Out.send(p[done:])
+		if err == syscall.EAGAIN || err == syscall.ENOTSOCK {
+			if waitErr := t.wait(t.Out, unix.POLLOUT); waitErr != nil {
+				return done, waitErr
+			}
 		}
-		n, err := t.writeSome(p[done:])
+		if err == syscall.ENOTSOCK {
+			n, err = t.Out.writeSome(p[done:])
+		}
 		if err == syscall.EINTR || err == syscall.EAGAIN {
 			continue
 		}
@@ -50,26 +56,39 @@ func (t *Timed) Write(p []byte) (int, error) {
 	return done, nil
 }
 
-// writeSome writes what can be written without waiting, once poll(2) has said
-// that something can: a write(2) in blocking mode waits until all of p is gone.
-func (t *Timed) writeSome(p []byte) (int, error) {
-	n, err := unix.SendmsgN(int(t.Out), p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-	if err != unix.ENOTSOCK {
-		return n, err
-	}
+// send writes what can be written to a socket without waiting.
+func (f FD) send(p []byte) (int, error) {
+	n, err := Call(unix.SYS_SENDTO, uintptr(f), uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	return int(n), err
+}
+
+// writeSome writes to what is no socket, once poll(2) has said that it takes
+// anything: a write(2) in blocking mode waits until all of p is gone.
+func (f FD) writeSome(p []byte) (int, error) {
 	const pipeBuf = 4096 // what a pipe takes that takes anything (pipe(7))
-	return syscall.Write(int(t.Out), p[:min(len(p), pipeBuf)])
+	return syscall.Write(int(f), p[:min(len(p), pipeBuf)])
 }
 
 func (t *Timed) wait(f FD, events int16) error {
-	deadline := time.Now().Add(t.Timeout)
+	return f.await(events, time.Now().Add(t.Timeout))
+}
+
+// Await waits in the thread until something can be read, but not beyond a time,
+// with ETIMEDOUT; the zero time is for ever.
+func (f FD) Await(until time.Time) error { return f.await(unix.POLLIN, until) }
+
+func (f FD) await(events int16, deadline time.Time) error {
 	for {
-		left := time.Until(deadline)
-		if left < 0 {
-			return syscall.ETIMEDOUT
+		timeout := -1
+		if !deadline.IsZero() {
+			left := time.Until(deadline)
+			if left < 0 {
+				return syscall.ETIMEDOUT
+			}
+			timeout = int(left.Milliseconds()) + 1
 		}
 		fds := []unix.PollFd{{Fd: int32(f), Events: events}}
-		n, err := unix.Poll(fds, int(left.Milliseconds())+1)
+		n, err := unix.Poll(fds, timeout)
 		if n > 0 {
 			return nil
 		}

@@ -37,6 +37,15 @@ func NewPoller(f FD) (*Poller, error) {
 	return p, err
 }
 
+// NewOwnPoller returns a Poller of a non-blocking descriptor that nobody shares. It
+// needs no instance of its own, but wakes the process also when the other side has
+// taken something in: it is for those who come often and go soon. Close closes the
+// file.
+func NewOwnPoller(file *os.File) (*Poller, error) {
+	raw, err := file.SyscallConn()
+	return &Poller{file, raw}, err
+}
+
 // Until calls done until it returns true: at once, and then when something can be
 // read that came after the call. The error is that of a Poller that was closed, or
 // whose deadline is over.

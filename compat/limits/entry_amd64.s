@@ -49,9 +49,13 @@ isOpen:
 	MOVL $SYS_sigaction, AX
 	SYSCALL
 hears:
-	// See timerSlack.
+	// See timerSlack and brief.
 	MOVL $PR_SET_TIMERSLACK, DI
 	MOVQ ·timerSlack(SB), SI
+	CMPQ ·brief+8(SB), $0
+	JEQ  slack
+	MOVQ ·startSlack(SB), SI
+slack:
 	MOVL $SYS_prctl, AX
 	SYSCALL
 
@@ -62,6 +66,20 @@ hears:
 	LEAQ ·savedFiles(SB), R10
 	MOVL $SYS_prlimit64, AX
 	SYSCALL
+	// See few.
+	CMPQ ·few+8(SB), $0
+	JEQ  many
+	MOVQ ·fewest(SB), AX
+	CMPQ AX, ·savedFiles(SB)
+	JCC  many
+	MOVQ AX, ·wanted(SB)
+	MOVQ ·savedFiles+8(SB), AX
+	MOVQ AX, ·wanted+8(SB)
+	LEAQ ·wanted(SB), DX
+	XORL R10, R10
+	MOVL $SYS_prlimit64, AX
+	SYSCALL
+many:
 
 	MOVL $RLIMIT_DATA, SI
 	LEAQ ·savedData(SB), R10

@@ -49,6 +49,10 @@ isOpen:
 hears:
 	MOVD $PR_SET_TIMERSLACK, R0
 	MOVD ·timerSlack(SB), R1
+	MOVD ·brief+8(SB), R9
+	CBZ  R9, slack
+	MOVD ·startSlack(SB), R1
+slack:
 	MOVD $SYS_prctl, R8
 	SVC
 
@@ -59,6 +63,22 @@ hears:
 	MOVD $·savedFiles(SB), R3
 	MOVD $SYS_prlimit64, R8
 	SVC
+	MOVD ·few+8(SB), R9
+	CBZ  R9, many
+	MOVD ·fewest(SB), R9
+	MOVD ·savedFiles(SB), R10
+	CMP  R10, R9
+	BHS  many
+	MOVD R9, ·wanted(SB)
+	MOVD ·savedFiles+8(SB), R10
+	MOVD R10, ·wanted+8(SB)
+	MOVD ZR, R0
+	MOVD $RLIMIT_NOFILE, R1
+	MOVD $·wanted(SB), R2
+	MOVD ZR, R3
+	MOVD $SYS_prlimit64, R8
+	SVC
+many:
 
 	MOVD $RLIMIT_DATA, R1
 	MOVD $·savedData(SB), R3

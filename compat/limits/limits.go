@@ -106,12 +106,53 @@ var (
 // Programs that we run inherit it.
 var timerSlack uint64 = 250_000
 
+// brief is set at link time, to anything, for programs that serve one client and
+// wait for nobody else meanwhile. Nothing that they do waits for that thread,
+// which wakes them a dozen times while they start: it gets startSlack, and all
+// other threads timerSlack once it is there.
+var (
+	brief      string
+	startSlack uint64 = 10_000_000
+)
+
+// few is set at link time, to anything, for programs that start often and open
+// few files. While the runtime starts they may open none but the fewest that are
+// there: so it does not find its cgroup's CPU limits, whose five files below /proc
+// and /sys take it as long to read as all else that it does before main. Then the
+// limit is what it was, also where package os would have raised it (ManyFiles).
+var (
+	few    string
+	fewest uint64 = 3
+)
+
+// manyFiles says that the process may open more files than the limit that it was
+// started with.
+var manyFiles bool
+
 var complaint = "fatal: hard limit on address space too low (see ulimit -Hv, LimitAS=) (#4.3.0)\n"
 
 // traceback is what the entry point puts in front of the environment.
 var traceback = "GOTRACEBACK=crash\x00"
 
-func init() { _ = os.Unsetenv("GOTRACEBACK") } // not for the programs that we run
+func init() {
+	_ = os.Unsetenv("GOTRACEBACK") // not for the programs that we run
+	if few != "" && savedFiles[0] > fewest {
+		// By package syscall, which would else give children the lower one.
+		_ = syscall.Setrlimit(Files, &syscall.Rlimit{Cur: savedFiles[0], Max: savedFiles[1]})
+	}
+	if brief != "" {
+		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_TIMERSLACK, uintptr(timerSlack), 0)
+	}
+}
+
+// ManyFiles lets the process open as many files as its hard limit says. Programs
+// that it runs get the soft one that it was started with.
+func ManyFiles() {
+	if few == "" || savedFiles[0] >= savedFiles[1] {
+		return // package os has done so, and package syscall will
+	}
+	manyFiles = syscall.Setrlimit(Files, &syscall.Rlimit{Cur: savedFiles[1], Max: savedFiles[1]}) == nil
+}
 
 // entry is the program's entry point, in assembly.
 func entry()
@@ -194,10 +235,11 @@ func Apply() {
 // ForChildren returns the limits to give a program that we run: the lifted
 // ones, and the number of open files, which package os raises at its start
 // and package syscall puts back only in its own fork. None where no memory
-// limit was lifted, for then package syscall's fork does all that is needed.
+// limit was lifted, nor that number by ManyFiles, for then package syscall's
+// fork does all that is needed.
 func ForChildren() []Saved {
 	saved := Lifted()
-	if len(saved) > 0 {
+	if len(saved) > 0 || manyFiles {
 		saved = append(saved, Saved{Files, savedFiles[0], savedFiles[1]})
 	}
 	return saved

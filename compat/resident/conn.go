@@ -21,12 +21,14 @@ const (
 )
 
 // Conn is one side of the socket between a parent and a child. Any goroutine
-// may send while another receives.
+// may send while another receives, unless it is alone.
 type Conn struct {
-	socket *os.File // which the runtime's poller does not know
+	socket *os.File // nil where …
+	alone  fdio.FD  // … one goroutine uses it, and waits in its thread
 	call   syscall.RawConn
-	turn   sync.Mutex // to send
-	poller *fdio.Poller
+	turn   sync.Mutex   // to send
+	poller *fdio.Poller // nil where it waits in its thread …
+	until  time.Time    // … not beyond then; the zero time for ever
 }
 
 func newConn(fd fdio.FD) (c *Conn, err error) {
@@ -34,6 +36,15 @@ func newConn(fd fdio.FD) (c *Conn, err error) {
 	c = &Conn{socket: os.NewFile(uintptr(fd), "resident")}
 	if c.call, err = c.socket.SyscallConn(); err == nil {
 		c.poller, err = fdio.NewPoller(fd)
+	}
+	return c, err
+}
+
+// newOwnConn is newConn of a non-blocking socket that no other process has.
+func newOwnConn(fd fdio.FD) (c *Conn, err error) {
+	c = &Conn{socket: os.NewFile(uintptr(fd), "resident")}
+	if c.call, err = c.socket.SyscallConn(); err == nil {
+		c.poller, err = fdio.NewOwnPoller(c.socket)
 	}
 	return c, err
 }
@@ -62,6 +73,9 @@ func (c *Conn) Send(data []byte, files ...fdio.FD) error {
 
 // perform makes system calls on the socket, which stays what it is meanwhile.
 func (c *Conn) perform(call func(fd int) error) error {
+	if c.socket == nil {
+		return call(int(c.alone))
+	}
 	var failure error
 	if err := c.call.Control(func(fd uintptr) { failure = call(int(fd)) }); err != nil {
 		return err
@@ -140,13 +154,29 @@ func (c *Conn) Ask(buf, question []byte, with ...fdio.FD) (data []byte, files []
 // end. A datagram that does not fit, or whose descriptors do not, is the error
 // EMSGSIZE; of one without its descriptors data is there all the same.
 func (c *Conn) Receive(buf []byte) (data []byte, files []fdio.FD, err error) {
-	err = c.poller.Try(func() error {
+	err = c.try(func() error {
 		return c.perform(func(fd int) (err error) {
 			data, files, err = receive(fd, buf)
 			return err
 		})
 	})
 	return data, files, err
+}
+
+// try makes a call, again whenever something has come, until its error is not
+// EAGAIN.
+func (c *Conn) try(call func() error) error {
+	if c.poller != nil {
+		return c.poller.Try(call)
+	}
+	for {
+		if err := c.alone.Await(c.until); err != nil {
+			return err
+		}
+		if err := call(); err != syscall.EAGAIN {
+			return err
+		}
+	}
 }
 
 // receive takes in a datagram that is there.
@@ -200,14 +230,23 @@ func received(rights []byte) (files []fdio.FD) {
 }
 
 // SetReadDeadline limits how long Receive waits.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.poller.SetDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if c.poller == nil {
+		c.until = t
+		return nil
+	}
+	return c.poller.SetDeadline(t)
+}
 
 // Close ends the conversation; the other side receives io.EOF.
 func (c *Conn) Close() error {
+	if c.socket == nil {
+		return c.alone.Close()
+	}
 	if c.poller != nil {
-		c.poller.Close()
 		// Who waits to send waits in vain from now on.
 		_ = c.perform(func(fd int) error { return syscall.Shutdown(fd, syscall.SHUT_RDWR) })
+		c.poller.Close()
 	}
 	return c.socket.Close()
 }

@@ -91,7 +91,7 @@ func (l *Listener) Accept(uid int) (*Conn, error) {
 		fd.Close()
 		return nil, ErrStranger
 	}
-	c, err := newConn(fd)
+	c, err := newOwnConn(fd)
 	if err != nil {
 		c.Close()
 		return nil, err
@@ -104,7 +104,7 @@ func (l *Listener) next() (fdio.FD, error) {
 	var fd int
 	err := l.poller.Try(func() (err error) {
 		for {
-			fd, _, err = syscall.Accept4(int(l.socket), syscall.SOCK_CLOEXEC)
+			fd, _, err = syscall.Accept4(int(l.socket), syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK)
 			if err != syscall.EINTR && err != syscall.ECONNABORTED {
 				return err
 			}
@@ -125,13 +125,14 @@ func (l *Listener) Close() {
 	l.socket.Close()
 }
 
-// Dial connects to the process of the user uid that is found under a name, and
-// is a program of the name called. An error says that there is none, or none
-// that answers soon.
-func Dial(name, called string, uid int) (c *Conn, pid int, err error) {
+// Dial connects to the process of the user uid that is found under a name. An
+// error says that there is none. What is sent before Greeted may be lost. A Conn
+// that is alone is for one goroutine, which waits in its thread: to wait without
+// costs more.
+func Dial(name string, uid int, alone bool) (*Conn, error) {
 	fd, err := abstract()
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	err = syscall.Connect(int(fd), &syscall.SockaddrUnix{Name: "@" + name})
 	if err == nil {
@@ -139,16 +140,17 @@ func Dial(name, called string, uid int) (c *Conn, pid int, err error) {
 	}
 	if err != nil {
 		fd.Close()
-		return nil, 0, err
+		return nil, err
 	}
-	if c, err = newConn(fd); err == nil {
-		pid, err = c.greeted(called)
+	if alone {
+		return &Conn{alone: fd}, nil
 	}
+	c, err := newConn(fd)
 	if err != nil {
 		c.Close()
-		return nil, 0, err
+		return nil, err
 	}
-	return c, pid, nil
+	return c, nil
 }
 
 // peer checks that the process on the other side is one of the user uid: the
@@ -164,8 +166,9 @@ func peer(fd fdio.FD, uid int) error {
 	return nil
 }
 
-// greeted waits for the name of the other side, and its process.
-func (c *Conn) greeted(called string) (pid int, err error) {
+// Greeted waits until the other side lets us in, and returns its process. An error
+// says that it does not do so soon, or is not a program of the name called.
+func (c *Conn) Greeted(called string) (pid int, err error) {
 	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return 0, err
 	}
@@ -189,7 +192,7 @@ func (c *Conn) Refuse() {
 // ReceiveWhole is Receive into as many bytes as the datagram needs: who waits
 // for long holds no memory.
 func (c *Conn) ReceiveWhole() (data []byte, files []fdio.FD, err error) {
-	err = c.poller.Try(func() error {
+	err = c.try(func() error {
 		return c.perform(func(fd int) error {
 			n, _, err := syscall.Recvfrom(fd, nil, syscall.MSG_PEEK|syscall.MSG_TRUNC|syscall.MSG_DONTWAIT)
 			if err != nil {

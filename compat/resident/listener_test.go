@@ -24,6 +24,17 @@ func found(t *testing.T) (name string, l *Listener) {
 	return name, l
 }
 
+// dial is Dial of one who waits until he is let in.
+func dial(name, called string, uid int) (c *Conn, pid int, err error) {
+	if c, err = Dial(name, uid, false); err != nil {
+		return nil, 0, err
+	}
+	if pid, err = c.Greeted(called); err != nil {
+		c.Close()
+	}
+	return c, pid, err
+}
+
 // TestFoundByName: who comes gets answers, with descriptors, to as many
 // datagrams as he likes; one listener has a name.
 func TestFoundByName(t *testing.T) {
@@ -58,7 +69,7 @@ func TestFoundByName(t *testing.T) {
 		}
 	}()
 	for range 3 {
-		c, pid, err := Dial(name, "test", os.Geteuid())
+		c, pid, err := dial(name, "test", os.Geteuid())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +126,7 @@ func TestAdopt(t *testing.T) {
 			_ = c.Welcome("test")
 		}
 	}()
-	c, pid, err := Dial(name, "test", os.Geteuid())
+	c, pid, err := dial(name, "test", os.Geteuid())
 	if err != nil || pid != os.Getpid() {
 		t.Fatal(pid, err)
 	}
@@ -136,23 +147,23 @@ func TestStrangers(t *testing.T) {
 		accepted <- err
 	}
 	go accept(os.Geteuid() + 1)
-	if _, _, err := Dial(name, "test", os.Geteuid()); err == nil {
+	if _, _, err := dial(name, "test", os.Geteuid()); err == nil {
 		t.Error("a stranger was let in")
 	}
 	if err := <-accepted; !errors.Is(err, ErrStranger) {
 		t.Errorf("accepted: %v", err)
 	}
-	if _, _, err := Dial(name, "test", os.Geteuid()+1); !errors.Is(err, ErrStranger) {
+	if _, _, err := dial(name, "test", os.Geteuid()+1); !errors.Is(err, ErrStranger) {
 		t.Errorf("dialled to a stranger: %v", err)
 	}
 	go accept(os.Geteuid())
 	<-accepted // the one that went
 	go accept(os.Geteuid())
-	if _, _, err := Dial(name, "other", os.Geteuid()); err == nil {
+	if _, _, err := dial(name, "other", os.Geteuid()); err == nil {
 		t.Error("dialled to another program")
 	}
 	<-accepted
-	if _, _, err := Dial(name+"x", "test", os.Geteuid()); err == nil {
+	if _, _, err := dial(name+"x", "test", os.Geteuid()); err == nil {
 		t.Error("dialled to nobody")
 	}
 }
@@ -169,7 +180,7 @@ func TestRefuse(t *testing.T) {
 		_ = c.Welcome("test")
 		inside <- c
 	}()
-	c, _, err := Dial(name, "test", os.Geteuid())
+	c, _, err := dial(name, "test", os.Geteuid())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +226,7 @@ func TestFullBacklog(t *testing.T) {
 		}
 	}
 	began := time.Now()
-	if _, _, err := Dial(name, "test", os.Geteuid()); err == nil {
+	if _, _, err := dial(name, "test", os.Geteuid()); err == nil {
 		t.Error("somebody answered")
 	}
 	if took := time.Since(began); took > patience {

@@ -33,6 +33,13 @@ type waiting struct {
 	until time.Time
 }
 
+// Empty reports whether none waits.
+func (p *Pool) Empty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle) == 0
+}
+
 // Take returns a child for jobs of the kind key whose executable is still the
 // one that the parent resolves now, nil if none waits. Where another
 // executable has taken its place, children of the old one are let go.

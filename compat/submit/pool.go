@@ -49,7 +49,7 @@ func (p *Pool) Open(env []string) (*Message, error) {
 		m.worker = p.take(m.program, env)
 	}
 	if m.worker == nil && m.shares {
-		m.worker = connect()
+		m.worker = connect(p == nil || p.waiting.Most == 1)
 		p.looked(m.worker != nil)
 	}
 	if m.worker == nil {
@@ -65,6 +65,9 @@ func (p *Pool) Close() { p.waiting.Close() }
 
 // take returns a program that waits and is the one that would be started now.
 func (p *Pool) take(program string, env []string) *resident.Child {
+	if p.waiting.Empty() {
+		return nil
+	}
 	path := program
 	if path != "" && path[0] != '/' {
 		path = home.Dir() + "/" + path
@@ -134,6 +137,17 @@ func (m *Message) start() error {
 	return nil
 }
 
+// send gives the worker a job. One that is shared is asked first whether it lets
+// us in: it had time to while the message came. After an error it has seen nothing.
+func (m *Message) send(job []byte, files ...fdio.FD) (err error) {
+	if m.worker.PID == 0 {
+		if m.worker.PID, err = m.worker.Greeted(Program); err != nil {
+			return err
+		}
+	}
+	return m.worker.Send(job, files...)
+}
+
 // begin opens pipes for a message that is too large to travel without. A
 // worker that has gone in the meantime has seen nothing of it: another program
 // is started.
@@ -142,7 +156,7 @@ func (m *Message) begin() error {
 	if err != nil {
 		return err
 	}
-	err = m.worker.Send([]byte{pipesJob}, pipes[0].r, pipes[1].r)
+	err = m.send([]byte{pipesJob}, pipes[0].r, pipes[1].r)
 	pipes[0].r.Close()
 	pipes[1].r.Close()
 	if err != nil {
@@ -159,7 +173,7 @@ func (m *Message) begin() error {
 // sendInBand gives a worker the whole message, and reports whether it has it.
 // One that has gone has not: another program is started.
 func (m *Message) sendInBand() bool {
-	if m.worker.Send(appendJob(m.buf, m.end)) == nil {
+	if m.send(appendJob(m.buf, m.end)) == nil {
 		return true
 	}
 	if m.replace() != nil {

@@ -28,12 +28,13 @@ const Wanted = "REQMAIL_SHARE"
 // executable, for a queue, the user uid, and what the user sees of the file
 // systems.
 func SharedName(executable, queueDir resident.Identity, uid int) (string, error) {
-	mounts, err := resident.Identify("/proc/self/ns/mnt")
+	var mounts [64]byte // mnt:[NUMBER] of namespaces(7)
+	n, err := unix.Readlink("/proc/self/ns/mnt", mounts[:])
 	if err != nil {
 		return "", err
 	}
 	return "reqmail/" + Program + "/" + strings.Join([]string{
-		executable.String(), queueDir.String(), mounts.String(), strconv.Itoa(uid),
+		executable.String(), queueDir.String(), string(mounts[:n]), strconv.Itoa(uid),
 	}, "/"), nil
 }
 
@@ -44,8 +45,9 @@ func sharing(program string, env []string) bool {
 		os.Getuid() == os.Geteuid() && resident.Unlimited(unix.RLIMIT_FSIZE)
 }
 
-// connect finds a qmail-queue that is shared; nil: none.
-func connect() *resident.Child {
+// connect finds a qmail-queue that is shared; nil: none. It has not greeted yet.
+// alone is for who needs but one.
+func connect(alone bool) *resident.Child {
 	st, err := fdio.Stat(home.Dir() + "/" + plain)
 	if err != nil {
 		return nil
@@ -63,11 +65,11 @@ func connect() *resident.Child {
 	if st.Mode&syscall.S_ISUID != 0 {
 		owner = int(st.Uid)
 	}
-	conn, pid, err := resident.Dial(name, Program, owner)
+	conn, err := resident.Dial(name, owner, alone)
 	if err != nil {
 		return nil
 	}
-	return &resident.Child{Conn: conn, Of: of, PID: pid}
+	return &resident.Child{Conn: conn, Of: of}
 }
 
 // sameHome reports whether an environment leads to the same qmail home as the

@@ -52,7 +52,8 @@ var _ io.Writer = (*Message)(nil)
 func Open() (*Message, error) { return (*Pool)(nil).Open(nil) }
 
 // QP returns the process id of the queue program: the "qp" number of logs and
-// replies. One that stays for more messages gives each the same.
+// replies, which is known when Close has returned. One that stays for more
+// messages gives each the same.
 func (m *Message) QP() int {
 	if m.worker != nil {
 		return m.worker.PID

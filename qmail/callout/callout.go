@@ -58,11 +58,7 @@ const (
 )
 
 // Configured returns the filter if control/rcptcallout is there.
-func Configured(home string) (filter.Chain, error) {
-	d, err := control.Open(home + "/control")
-	if err != nil {
-		return nil, err
-	}
+func Configured(d *control.Dir, home string) (filter.Chain, error) {
 	entries, ok, err := d.List(control.RcptCallout)
 	if !ok || err != nil {
 		return nil, err

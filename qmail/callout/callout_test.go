@@ -275,7 +275,7 @@ func TestRcpt(t *testing.T) {
 			"virtualdomains":   ".virtual.example:v\nout.virtual.example:\nvip@x.example:v\n",
 			"rcptcalloutknown": "@all.example\n", "percenthack": "hack.example\n", "smtproutes": ":" + h.addr + "\n",
 		})
-		chain, err := Configured(home)
+		chain, err := configured(t, home)
 		if err != nil || len(chain) != 1 {
 			t.Fatalf("%v, %v", chain, err)
 		}
@@ -287,14 +287,24 @@ func TestRcpt(t *testing.T) {
 	}
 }
 
+// configured is the filter of a home.
+func configured(t *testing.T, home string) (filter.Chain, error) {
+	t.Helper()
+	d, err := control.Glance(home + "/control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Configured(d, home)
+}
+
 func TestConfigured(t *testing.T) {
 	home := t.TempDir()
 	write(t, home, nil)
-	if chain, err := Configured(home); chain != nil || err != nil {
+	if chain, err := configured(t, home); chain != nil || err != nil {
 		t.Errorf("without the file: %v, %v", chain, err)
 	}
 	write(t, home, map[string]string{"rcptcallout": ""})
-	chain, err := Configured(home)
+	chain, err := configured(t, home)
 	if err != nil || len(chain) != 1 {
 		t.Fatalf("an empty file: %v, %v", chain, err)
 	}

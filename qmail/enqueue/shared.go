@@ -164,6 +164,7 @@ func Share(home string, who Invoker, renew func()) int {
 	}
 	_, _ = syscall.Setsid() // what ends the client's session is not meant for it
 	limits.Widen(threads)
+	limits.ManyFiles()
 	s := &shared{
 		who: who, renew: renew, commits: queue.NewCommits(), most: room(),
 		conns: map[*resident.Conn]bool{}, latest: time.Now(), end: make(chan struct{}),

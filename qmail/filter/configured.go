@@ -20,11 +20,7 @@ type Libraries struct {
 // NeedsLibraries reports whether filters are switched on that the second
 // binary alone has: SPF, and lists with regular expressions. Trouble with a
 // control file shows later.
-func NeedsLibraries(home string, lookup Lookup) bool {
-	d, err := control.Open(home + "/control")
-	if err != nil {
-		return false
-	}
+func NeedsLibraries(d *control.Dir, lookup Lookup) bool {
 	if behavior, err := SPFBehavior(d, lookup); err == nil && behavior > 0 {
 		return true
 	}
@@ -54,14 +50,10 @@ func SPFBehavior(d *control.Dir, lookup Lookup) (int, error) {
 	return n, s.err
 }
 
-// Configured returns the filters that are switched on by control files below
-// home and by the environment of the connection. libraries are those of the
-// second binary.
-func Configured(home string, lookup Lookup, libraries Libraries) (Chain, error) {
-	d, err := control.Open(home + "/control")
-	if err != nil {
-		return nil, err
-	}
+// Configured returns the filters that are switched on by control files, those
+// of d, below home, and by the environment of the connection. libraries are those
+// of the second binary.
+func Configured(d *control.Dir, home string, lookup Lookup, libraries Libraries) (Chain, error) {
 	s := &settings{home: home, dir: d, lookup: lookup, compile: libraries.Compile}
 	s.addPace()
 	s.addNames()
@@ -165,7 +157,7 @@ func (s *settings) addSenders() {
 }
 
 func (s *settings) addPlugins() {
-	p, err := newPlugins(s.home, s.lookup)
+	p, err := newPlugins(s.dir, s.home, s.lookup)
 	s.keep(err)
 	if p != nil {
 		s.add(p)
@@ -210,7 +202,7 @@ func (s *settings) addRecipients() {
 }
 
 func (s *settings) addKnown() {
-	k, err := newKnown(s.home, s.lookup)
+	k, err := newKnown(s.dir, s.home, s.lookup)
 	s.keep(err)
 	if k != nil {
 		s.add(k)

@@ -12,6 +12,7 @@ import (
 	"github.com/reqmail/reqmail/compat/cdb"
 	"github.com/reqmail/reqmail/compat/environ"
 	"github.com/reqmail/reqmail/compat/resolver"
+	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/qmail/intake"
 )
 
@@ -42,10 +43,26 @@ func home(t testing.TB, files map[string]string) string {
 	return dir
 }
 
+// glance looks at the control files of a home.
+func glance(t testing.TB, home string) *control.Dir {
+	t.Helper()
+	d, err := control.Glance(home + "/control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// configuredIn are the filters of a home.
+func configuredIn(t testing.TB, home string, lookup Lookup, libraries Libraries) (Chain, error) {
+	t.Helper()
+	return Configured(glance(t, home), home, lookup, libraries)
+}
+
 // configured are the filters that files and variables switch on.
 func configured(t testing.TB, files map[string]string, env environ.List) Chain {
 	t.Helper()
-	chain, err := Configured(home(t, files), env.Lookup, Libraries{Compile: compile})
+	chain, err := configuredIn(t, home(t, files), env.Lookup, Libraries{Compile: compile})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,12 +143,12 @@ func TestLists(t *testing.T) {
 
 func TestBrokenControls(t *testing.T) {
 	for _, files := range []map[string]string{{"badhelopatterns": "a(\n"}, {"badmailpatterns": "a{9999}\n"}} {
-		if _, err := Configured(home(t, files), environ.List(nil).Lookup, Libraries{Compile: compile}); err == nil {
+		if _, err := configuredIn(t, home(t, files), environ.List(nil).Lookup, Libraries{Compile: compile}); err == nil {
 			t.Errorf("%v: no error", files)
 		}
 	}
 	for _, variable := range []string{"SPPCONFFILE=control/none", "VALIDRCPTTO_CDB=control/none"} {
-		if _, err := Configured(home(t, nil), environ.List{variable}.Lookup, Libraries{Compile: compile}); err == nil {
+		if _, err := configuredIn(t, home(t, nil), environ.List{variable}.Lookup, Libraries{Compile: compile}); err == nil {
 			t.Errorf("%s: no error", variable)
 		}
 	}
@@ -279,7 +296,7 @@ func TestKnownRecipients(t *testing.T) {
 		"list-no-x@here.example": replyNotListed, "list@here.example": replyNotListed, "any@all.example": "", "not@all.example": replyNotListed, "you": replyNotListed,
 	} {
 		env := environ.List{}
-		chain, err := Configured(dir, env.Lookup, Libraries{Compile: compile})
+		chain, err := configuredIn(t, dir, env.Lookup, Libraries{Compile: compile})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +312,7 @@ func TestKnownRecipients(t *testing.T) {
 		}
 	}
 	env := environ.List{"VALIDRCPTTO_LIMIT=2"}
-	chain, err := Configured(dir, env.Lookup, Libraries{Compile: compile})
+	chain, err := configuredIn(t, dir, env.Lookup, Libraries{Compile: compile})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +320,7 @@ func TestKnownRecipients(t *testing.T) {
 	if first.Reply != replyNotListed || second.Reply != replyTooManyBad || !second.Close {
 		t.Errorf("at the limit: %+v, %+v", first, second)
 	}
-	if chain, err := Configured(dir, environ.List{"VALIDRCPTTO_CDB="}.Lookup, Libraries{Compile: compile}); err != nil || len(chain) != 0 {
+	if chain, err := configuredIn(t, dir, environ.List{"VALIDRCPTTO_CDB="}.Lookup, Libraries{Compile: compile}); err != nil || len(chain) != 0 {
 		t.Errorf("an empty VALIDRCPTTO_CDB: %d filters, %v", len(chain), err)
 	}
 	if err := os.WriteFile(dir+"/control/validrcptto.cdb", []byte("damaged"), 0o644); err != nil {
@@ -381,7 +398,7 @@ func TestNeedsLibraries(t *testing.T) {
 		if test.file != "" {
 			files["spfbehavior"] = test.file
 		}
-		if got := NeedsLibraries(home(t, files), test.env.Lookup); got != test.want {
+		if got := NeedsLibraries(glance(t, home(t, files)), test.env.Lookup); got != test.want {
 			t.Errorf("%s: got %v", fmt.Sprint(test), got)
 		}
 	}
@@ -393,10 +410,10 @@ func TestNeedsLibraries(t *testing.T) {
 		{"badmailfrom", "^a", false}, // plain qmail's: nothing there is an expression
 	} {
 		dir := home(t, map[string]string{test.file: test.text})
-		if got := NeedsLibraries(dir, environ.List(nil).Lookup); got != test.want {
+		if got := NeedsLibraries(glance(t, dir), environ.List(nil).Lookup); got != test.want {
 			t.Errorf("%v: got %v", test, got)
 		}
-		if _, err := Configured(dir, environ.List(nil).Lookup, Libraries{}); (err != nil) != test.want {
+		if _, err := configuredIn(t, dir, environ.List(nil).Lookup, Libraries{}); (err != nil) != test.want {
 			t.Errorf("%v without libraries: %v", test, err)
 		}
 	}

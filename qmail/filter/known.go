@@ -41,10 +41,10 @@ type known struct {
 
 // newKnown returns nil where there is no database. An empty VALIDRCPTTO_CDB
 // means none.
-func newKnown(home string, lookup Lookup) (*known, error) {
+func newKnown(d *control.Dir, home string, lookup Lookup) (*known, error) {
 	k := &known{path: home + "/control/" + string(control.ValidRcptToCDB), limit: defaultViolations}
 	path, named := lookup("VALIDRCPTTO_CDB")
-	if named && path == "" {
+	if named && path == "" || !named && d.Lacks(control.ValidRcptToCDB) {
 		return nil, nil
 	}
 	if named {

@@ -39,12 +39,15 @@ type plugins struct {
 
 // newPlugins returns nil where no plugins are configured: control/smtpplugins
 // and SPPCONFFILE are missing, or NOSPP is set.
-func newPlugins(home string, lookup Lookup) (*plugins, error) {
+func newPlugins(d *control.Dir, home string, lookup Lookup) (*plugins, error) {
 	path, named := lookup("SPPCONFFILE")
 	if !named || path == "" {
 		path, named = "control/"+string(control.SMTPPlugins), false
 	}
 	if _, off := lookup("NOSPP"); off {
+		return nil, nil
+	}
+	if !named && d.Lacks(control.SMTPPlugins) {
 		return nil, nil
 	}
 	lines, ok, err := control.ReadList(below(home, path))

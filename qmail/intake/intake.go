@@ -115,6 +115,9 @@ func OpenRcptHosts(d *control.Dir, home string) (*RcptHosts, error) {
 		return &RcptHosts{}, err
 	}
 	r := &RcptHosts{restricted: true, hosts: control.Set(entries)}
+	if d.Lacks(control.MoreRcptHostsCDB) {
+		return r, nil
+	}
 	f, err := fdio.Open(home+"/control/"+string(control.MoreRcptHostsCDB), syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
 	switch err {
 	case nil:

@@ -145,7 +145,6 @@ func (d *Delivery) forward() error {
 	if err != nil {
 		return trouble("Unable to fork", err, "4.3.0")
 	}
-	d.counts.qp = m.QP()
 	m.WriteString(d.headers.deliveredTo)
 	if _, err := io.Copy(m, d.Message); err != nil {
 		m.Fail()
@@ -157,6 +156,7 @@ func (d *Delivery) forward() error {
 	result := m.Close()
 	switch {
 	case result == "":
+		d.counts.qp = m.QP()
 		return nil
 	case result[0] == 'D':
 		return permanent("Unable to forward message: " + result[1:] + ".")

@@ -35,7 +35,18 @@ const (
 	Off                        // let it be
 )
 
-var startTLSWords = map[string]STARTTLS{"": Fallback, "fallback": Fallback, "nofallback": NoFallback, "off": Off}
+// parseSTARTTLS reads one of them.
+func parseSTARTTLS(word string) (s STARTTLS, known bool) {
+	switch word {
+	case "", "fallback":
+		return Fallback, true
+	case "nofallback":
+		return NoFallback, true
+	case "off":
+		return Off, true
+	}
+	return Fallback, false
+}
 
 // Sources are the files that choose this host's address, and its name, for a
 // connection.
@@ -86,7 +97,7 @@ func readConfig(path string) (*Config, []control.Name, error) {
 	var named, known bool
 	c.HeloHost, named = r.line(control.HeloHost)
 	word, _ := r.line(control.TLSRemote)
-	c.STARTTLS, known = startTLSWords[word]
+	c.STARTTLS, known = parseSTARTTLS(word)
 	if ip, ok := os.LookupEnv("OUTGOINGIP"); ok {
 		c.Sources.OutgoingIP = []string{ip}
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -60,9 +61,9 @@ type Config struct {
 	BadMailFrom control.Map
 	DataBytes   uint32
 	RcptHosts   *intake.RcptHosts
-	Own         *socket.Host
-	UTF8        bool // SMTPUTF8 is offered
-	Resident    bool // queue programs may stay for more messages
+	Own         func() (*socket.Host, error) // asked for where an address is a literal
+	UTF8        bool                         // SMTPUTF8 is offered
+	Resident    bool                         // queue programs may stay for more messages
 }
 
 // StartError says why no session can begin, as a reply.
@@ -70,26 +71,23 @@ type StartError struct{ Reply string }
 
 func (e *StartError) Error() string { return e.Reply }
 
-// ReadConfig reads the control files below home and the environment. The
-// error is a *StartError.
-func ReadConfig(home string, lookup func(name string) (string, bool)) (*Config, error) {
-	c, err := readControls(home, lookup)
+// ErrControls says that control files cannot be read.
+var ErrControls error = &StartError{replyControls}
+
+// ReadConfig reads the control files, those of d, below home, and the
+// environment. The error is a *StartError.
+func ReadConfig(d *control.Dir, home string, lookup func(name string) (string, bool)) (*Config, error) {
+	c, err := readControls(d, home, lookup)
 	if err != nil {
-		return nil, &StartError{replyControls}
-	}
-	if c.Own, err = socket.ThisHost(); err != nil {
-		return nil, &StartError{replyAddresses}
+		return nil, ErrControls
 	}
 	return c, nil
 }
 
-func readControls(home string, lookup func(name string) (string, bool)) (*Config, error) {
-	d, err := control.Open(home + "/control")
-	if err != nil {
-		return nil, err
-	}
-	c := &Config{}
+func readControls(d *control.Dir, home string, lookup func(name string) (string, bool)) (*Config, error) {
+	c := &Config{Own: sync.OnceValues(socket.ThisHost)}
 	var ok bool
+	var err error
 	if c.Greeting, ok, err = d.Line(control.SMTPGreeting); err == nil && !ok {
 		err = syscall.ENOENT
 	}
@@ -373,8 +371,12 @@ func (s *Session) mail(arg string) error {
 		s.Reply(replyAuthRequired)
 		return nil
 	}
-	addr, ok := s.parseAddress(arg)
-	if !ok {
+	addr, ok, err := s.parseAddress(arg)
+	switch {
+	case err != nil:
+		s.Reply(replyAddresses)
+		return &stop{Lost}
+	case !ok:
 		s.Reply(replySyntax)
 		return nil
 	}
@@ -452,8 +454,11 @@ func (s *Session) rcpt(arg string) error {
 		s.Reply(replyWantMail)
 		return nil
 	}
-	addr, ok := s.parseAddress(arg)
+	addr, ok, err := s.parseAddress(arg)
 	switch {
+	case err != nil:
+		s.Reply(replyAddresses)
+		return &stop{Lost}
 	case !ok:
 		s.Reply(replySyntax)
 		return nil
@@ -510,8 +515,9 @@ func (s *Session) noGateway() string {
 
 // parseAddress takes the address out of an argument: between "<" and ">", or
 // behind a colon up to a space. A source route is dropped, quotes and
-// backslashes are taken away. False means that it is too long.
-func (s *Session) parseAddress(arg string) (string, bool) {
+// backslashes are taken away. False means that it is too long. The error is that
+// of asking for this host's addresses.
+func (s *Session) parseAddress(arg string) (addr string, ok bool, err error) {
 	end := byte('>')
 	if _, rest, ok := strings.Cut(arg, "<"); ok {
 		arg = rest
@@ -523,8 +529,8 @@ func (s *Session) parseAddress(arg string) (string, bool) {
 	if strings.HasPrefix(arg, "@") {
 		_, arg, _ = strings.Cut(arg, ":")
 	}
-	addr := s.localized(unquote(arg, end))
-	return addr, len(addr) <= maxAddress
+	addr, err = s.localized(unquote(arg, end))
+	return addr, len(addr) <= maxAddress, err
 }
 
 // unquote copies an address up to an end that is not quoted.
@@ -550,15 +556,20 @@ func unquote(arg string, end byte) string {
 
 // localized puts localiphost in place of a literal that is one of our own
 // IPv4 addresses, the only ones that qmail does this for.
-func (s *Session) localized(addr string) string {
+func (s *Session) localized(addr string) (string, error) {
 	local, domain, ok := address.Split(addr)
 	if !s.config.HasLocalIP || !ok || !strings.HasPrefix(domain, "[") || strings.Contains(domain, ":") {
-		return addr
+		return addr, nil
 	}
-	if ip, ok := socket.ParseLiteral(domain); ok && s.config.Own.Has(ip) {
-		return local + "@" + s.config.LocalIPHost
+	ip, ok := socket.ParseLiteral(domain)
+	if !ok {
+		return addr, nil
 	}
-	return addr
+	own, err := s.config.Own()
+	if err == nil && own.Has(ip) {
+		addr = local + "@" + s.config.LocalIPHost
+	}
+	return addr, err
 }
 
 func (s *Session) data(string) error {

@@ -55,7 +55,11 @@ func testConfig(t testing.TB) *Config {
 			t.Fatal(err)
 		}
 	}
-	c, err := ReadConfig(dir, func(string) (string, bool) { return "", false })
+	d, err := control.Glance(dir + "/control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ReadConfig(d, dir, func(string) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +111,8 @@ func TestParseAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Session{config: &Config{HasLocalIP: true, LocalIPHost: "local.example", Own: own}}
+	this := func() (*socket.Host, error) { return own, nil }
+	s := &Session{config: &Config{HasLocalIP: true, LocalIPHost: "local.example", Own: this}}
 	for arg, want := range map[string]string{
 		"FROM:<a@b>":         "a@b",
 		"FROM:<a@b> SIZE=10": "a@b",
@@ -125,7 +130,7 @@ func TestParseAddress(t *testing.T) {
 		"<a@[127.0.0.1]x>":   "a@[127.0.0.1]x",
 		"<a@[IPv6:::1]>":     "a@[IPv6:::1]", // localiphost is for IPv4
 	} {
-		if got, ok := s.parseAddress(arg); got != want || !ok {
+		if got, ok, err := s.parseAddress(arg); got != want || !ok || err != nil {
 			t.Errorf("%q: got %q, %v, want %q", arg, got, ok, want)
 		}
 	}
@@ -203,7 +208,12 @@ func TestSize(t *testing.T) {
 }
 
 func TestNoConfig(t *testing.T) {
-	if _, err := ReadConfig(t.TempDir(), os.LookupEnv); err == nil || err.Error() != replyControls {
+	home := t.TempDir()
+	d, err := control.Glance(home + "/control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadConfig(d, home, os.LookupEnv); err == nil || err.Error() != replyControls {
 		t.Errorf("without me: got %v", err)
 	}
 }
@@ -214,7 +224,7 @@ func FuzzSession(f *testing.F) {
 	for _, seed := range []string{"QUIT\r\n", "MAIL FROM:<a>\r\nRCPT TO:<b>\r\nRSET\r\n", "\x00\r\n\r\n", "EHLO \xff\n", "rcpt to:<\"\\>\r\n"} {
 		f.Add(seed)
 	}
-	c := &Config{Greeting: "me", Timeout: time.Second, Own: &socket.Host{}, RcptHosts: &intake.RcptHosts{}, BadMailFrom: control.Map{}}
+	c := &Config{Greeting: "me", Timeout: time.Second, Own: func() (*socket.Host, error) { return &socket.Host{}, nil }, RcptHosts: &intake.RcptHosts{}, BadMailFrom: control.Map{}}
 	f.Fuzz(func(t *testing.T, input string) {
 		if strings.Contains(strings.ToLower(input), "data") {
 			return // would start a queue program

@@ -13,6 +13,7 @@ import (
 	"github.com/reqmail/reqmail/compat/getopt"
 	"github.com/reqmail/reqmail/compat/home"
 	"github.com/reqmail/reqmail/compat/ids"
+	"github.com/reqmail/reqmail/compat/limits"
 	"github.com/reqmail/reqmail/compat/submit"
 	"github.com/reqmail/reqmail/control"
 	"github.com/reqmail/reqmail/qmail/intake"
@@ -44,7 +45,8 @@ const failed = 111
 // cannot start.
 func (h *Host) listen(args []string) int {
 	h.listens, h.pool = true, submit.NewPool(listenPool, 0)
-	runtime.GOMAXPROCS(runtime.NumCPU()) // for one connection one thread would do
+	limits.Widen(runtime.NumCPU()) // for one connection one thread would do
+	limits.ManyFiles()
 	o, operands, ok := listenOptions(args)
 	if !ok {
 		return die(100, "usage: qmail-smtpd -l address:port [ -l ... ] [ -x rules.cdb ] [ -c max ] [ -C max ] [ -pH ] [ checker ... ]")
@@ -58,7 +60,7 @@ func (h *Host) listen(args []string) int {
 	}
 	var config atomic.Pointer[smtpd.Config]
 	load := func() error {
-		c, err := smtpd.ReadConfig(home.Dir(), os.LookupEnv)
+		c, err := readConfig(control.Glance(home.Dir() + "/control"))
 		if err == nil {
 			config.Store(c)
 		}
@@ -73,7 +75,10 @@ func (h *Host) listen(args []string) int {
 		c := *config.Load()
 		c.DataBytes = intake.LimitFrom(conn.Lookup, c.DataBytes)
 		conn.Timeout = c.Timeout
-		h.session(&c, smtpd.ParseAuth(operands, conn.Lookup), conn.Env, conn).serve()
+		session := h.session(&c, smtpd.ParseAuth(operands, conn.Lookup), conn.Env, conn)
+		d, err := control.Glance(home.Dir() + "/control")
+		session.Filter(h.filters(d, err, conn.Env))
+		session.serve()
 	})
 	return 0
 }

@@ -53,37 +53,47 @@ const (
 
 // Run is qmail-smtpd; args is its command line. It returns the exit code.
 func (h *Host) Run(args []string) int {
-	if !h.Whole && h.mustBeWhole(args) {
+	helo, continued := ext.Take(handedHelo)
+	env := environ.List(os.Environ())
+	listens := len(args) > 1 && strings.HasPrefix(args[1], "-l")
+	d, err := control.Glance(home.Dir() + "/control")
+	if !h.Whole && (listens || mustBeWhole(d, err, env)) && ext.Available(home.Dir()) {
 		// Where that fails the client learns it: STARTTLS is not offered.
 		_ = ext.Become(home.Dir(), Role)
 	}
-	if len(args) > 1 && strings.HasPrefix(args[1], "-l") {
+	if listens {
 		return h.listen(args)
 	}
-	config, err := smtpd.ReadConfig(home.Dir(), os.LookupEnv)
+	config, err := readConfig(d, err)
 	if err != nil {
 		_, _ = fdio.FD(1).WriteString(err.Error() + "\r\n")
 		return int(smtpd.Lost)
 	}
 	h.pool = submit.NewPool(1, sessionSpare)
-	helo, continued := ext.Take(handedHelo)
 	conn := &fdio.Timed{In: 0, Out: 1, Timeout: config.Timeout}
-	s := h.session(config, smtpd.ParseAuth(args[1:], os.LookupEnv), os.Environ(), conn)
+	s := h.session(config, smtpd.ParseAuth(args[1:], os.LookupEnv), env, conn)
+	s.Filter(h.filters(d, nil, env))
 	if continued {
 		return int(s.Session.ServeAfterSTARTTLS(helo))
 	}
 	return int(s.serve())
 }
 
-// mustBeWhole reports whether a session needs the second binary from its
-// start. A process that listens becomes it always: its sessions may need it
-// by the rules' word, or when a control file comes into being.
-func (h *Host) mustBeWhole(args []string) bool {
-	if !ext.Available(home.Dir()) {
-		return false
+// mustBeWhole reports whether a session needs the second binary from its start;
+// d are the control files, err is what went wrong with them. A process that
+// listens becomes it always: its sessions may need it by the rules' word, or when
+// a control file comes into being.
+func mustBeWhole(d *control.Dir, err error, env environ.List) bool {
+	return fromFirstByte(env) || err == nil && filter.NeedsLibraries(d, env.Lookup)
+}
+
+// readConfig reads what all sessions share out of the control files d; err is
+// what went wrong with them so far.
+func readConfig(d *control.Dir, err error) (*smtpd.Config, error) {
+	if err != nil {
+		return nil, smtpd.ErrControls
 	}
-	listens := len(args) > 1 && strings.HasPrefix(args[1], "-l")
-	return fromFirstByte(os.Environ()) || listens || filter.NeedsLibraries(home.Dir(), os.LookupEnv)
+	return smtpd.ReadConfig(d, home.Dir(), os.LookupEnv)
 }
 
 // smtpsPort is where clients begin with TLS (RFC 8314 3.3).
@@ -134,24 +144,23 @@ func (h *Host) session(config *smtpd.Config, auth smtpd.Auth, env environ.List, 
 		s.UseTLS(security)
 		s.fromFirstByte = fromFirstByte(env)
 	}
-	s.Filter(h.filters(env))
 	return s
 }
 
-// filters are those that files and the connection's environment switch on.
-func (h *Host) filters(env environ.List) filter.Chain {
+// filters are those that the control files d, unless err says that they cannot be
+// read, and the connection's environment switch on.
+func (h *Host) filters(d *control.Dir, err error, env environ.List) filter.Chain {
 	var libraries filter.Libraries
-	var err error
-	if h.Filters != nil {
+	if err == nil && h.Filters != nil {
 		libraries, err = h.Filters(home.Dir(), env)
 	}
 	var chain filter.Chain
 	if err == nil {
-		chain, err = filter.Configured(home.Dir(), env.Lookup, libraries)
+		chain, err = filter.Configured(d, home.Dir(), env.Lookup, libraries)
 	}
 	if err == nil {
 		var last filter.Chain // what would be refused anyway is not asked for
-		last, err = callout.Configured(home.Dir())
+		last, err = callout.Configured(d, home.Dir())
 		chain = append(chain, last...)
 	}
 	if err != nil {
