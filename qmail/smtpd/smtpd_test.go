@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -318,5 +319,17 @@ func TestTooManyRecipients(t *testing.T) {
 		"MAIL FROM:<>\r\n"+strings.Repeat(rcpt, fit+1)+"NOOP\r\n")
 	if n := strings.Count(replies, "250 ok\r\n"); n != 2*(fit+1) || !strings.HasSuffix(replies, "\r\n"+replyNoMemory+"\r\n") || end != Lost {
 		t.Errorf("%d recipients and senders taken, want %d; the end is %v", n, 2*(fit+1), end)
+	}
+}
+
+// This host's addresses are asked for where a literal needs them, and what goes wrong is
+// told then.
+func TestLiteralWithoutAddresses(t *testing.T) {
+	c := testConfig(t)
+	c.HasLocalIP, c.LocalIPHost = true, "local.example"
+	c.Own = func() (*socket.Host, error) { return nil, syscall.EMFILE }
+	got, _ := talk(c, nil, "MAIL FROM:<a@b>\r\nMAIL FROM:<a@[127.0.0.1]>\r\nQUIT\r\n")
+	if !strings.HasSuffix(got, "250 ok\r\n"+replyAddresses+"\r\n") {
+		t.Errorf("got %q", got)
 	}
 }

@@ -134,3 +134,57 @@ func TestResidentProgress(t *testing.T) {
 		return len(live) == 1 && live[0].Phase == steer.PhaseProgram && live[0].Host == "sleep 60"
 	})
 }
+
+// Deliveries that come together are told of each by itself, whatever kinds of them there
+// are, and each is made once.
+func TestDeliveriesTogether(t *testing.T) {
+	s := start(t)
+	s.write("alias/.qmail-box-default", "./Maildir/\n")
+	s.write("alias/.qmail-tells-default", "|echo told\n")
+	s.write("alias/.qmail-refuses-default", "|echo no; exit 100\n")
+	s.write("alias/.qmail-both-default", "./Maildir/\n|true\n")
+	s.write("alias/.qmail-gone-default", "./Gone/\n")
+	for _, dir := range []string{"new", "tmp", "cur"} {
+		s.ok(os.MkdirAll(s.Path("alias/Maildir/"+dir), 0o700))
+	}
+	want := map[string]int{
+		": success: did_1+0+0/\n":                             40,
+		": success: told/did_0+0+1/\n":                        10,
+		": failure: no/\n":                                    10,
+		": success: did_1+0+1/\n":                             10,
+		": deferral: Unable_to_chdir_to_maildir._(#4.2.1)/\n": 10,
+	}
+	var to []string
+	for i := range 10 {
+		for _, name := range []string{"box-a", "tells", "box-b", "refuses", "box-c", "both", "gone", "box-d"} {
+			to = append(to, fmt.Sprintf("%s-%d@%s", name, i, host.Name))
+		}
+	}
+	s.inject("\nx\n", "box-first@"+host.Name) // there is a process to be had from now on
+	s.logged(": success: did_1+0+0/\n")
+	s.inject("Subject: together\n\nx\n", append([]string{"-f", ""}, to...)...)
+	s.until("the end of all", func() bool {
+		return strings.Count(s.read(s.log), "\nstarting delivery ") == 81 && strings.Contains(s.read(s.log), "status: local 0/10 ") &&
+			strings.Count(s.read(s.log), "\ndelivery ") == 81
+	})
+	log := s.read(s.log)
+	want[": success: did_1+0+0/\n"]++
+	for text, n := range want {
+		if got := strings.Count(log, text); got != n {
+			t.Errorf("%d reports %q, want %d", got, text, n)
+		}
+	}
+	mail, err := host.Mail(s.Path("alias/Maildir"))
+	s.ok(err)
+	seen := map[string]int{}
+	for _, m := range mail {
+		to, _, _ := strings.Cut(m[strings.Index(m, "Delivered-To: "):], "\n")
+		seen[to]++
+	}
+	if len(mail) != 51 || len(seen) != 51 {
+		t.Errorf("%d messages for %d recipients, want 51", len(mail), len(seen))
+	}
+	if left, _ := os.ReadDir(s.Path("alias/Maildir/tmp")); len(left) > 0 {
+		t.Errorf("tmp has %d files", len(left))
+	}
+}
