@@ -213,8 +213,9 @@ const (
 	// that has more is not worth it.
 	maxNames = 16 << 10
 
-	// settled is how long a directory must not have changed.
-	settled = time.Second
+	// settled is how long a directory must not have changed: there are file systems
+	// that note times by the second.
+	settled = 3 * time.Second
 )
 
 // list returns what names is to be.

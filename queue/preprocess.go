@@ -117,6 +117,9 @@ func removeStale(path string) error {
 // failed, it is done file by file, which tells what the trouble is.
 func (c *Commits) Keep(written []*Written) []error {
 	errs := make([]error, len(written))
+	if len(written) == 0 {
+		return errs
+	}
 	defer c.end(len(written))
 	if !c.serves() || !allOn(c.device, written) || c.wait() != nil {
 		atOnce := !c.crowded()

@@ -8,6 +8,7 @@ package child
 
 import (
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -56,6 +57,9 @@ func (c *Command) Start() (int, error) {
 
 func (c *Command) start() (int, error) {
 	c.unplug()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	limits.UsualSlack()
 	env := c.Env
 	if env == nil {
 		env = os.Environ()

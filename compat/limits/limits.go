@@ -83,6 +83,21 @@ func OneThread() bool { return threads != "" }
 func Widen(n int) {
 	threads = ""
 	runtime.GOMAXPROCS(n)
+	if brief == "" {
+		return
+	}
+	all, _ := os.ReadDir("/proc/self/task")
+	for _, thread := range all {
+		_ = os.WriteFile("/proc/"+thread.Name()+"/timerslack_ns", strconv.AppendUint(nil, timerSlack, 10), 0)
+	}
+}
+
+// UsualSlack gives the calling thread, and what it starts, the slack that programs have
+// which are not brief. The caller has locked the goroutine to the thread.
+func UsualSlack() {
+	if brief != "" {
+		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_TIMERSLACK, uintptr(timerSlack), 0)
+	}
 }
 
 const (
@@ -108,8 +123,9 @@ var timerSlack uint64 = 250_000
 
 // brief is set at link time, to anything, for programs that serve one client and
 // wait for nobody else meanwhile. Nothing that they do waits for that thread,
-// which wakes them a dozen times while they start: it gets startSlack, and all
-// other threads timerSlack once it is there.
+// which wakes them a dozen times while they start: it gets startSlack, and so do
+// threads that it starts. The one that main begins on gets timerSlack, and so do
+// programs that we run (UsualSlack). Widen ends it.
 var (
 	brief      string
 	startSlack uint64 = 10_000_000
@@ -119,11 +135,16 @@ var (
 // few files. While the runtime starts they may open none but the fewest that are
 // there: so it does not find its cgroup's CPU limits, whose five files below /proc
 // and /sys take it as long to read as all else that it does before main. Then the
-// limit is what it was, also where package os would have raised it (ManyFiles).
+// limit is what it was, not raised as package syscall would (ManyFiles), but for what
+// the runtime itself needs (leastFiles).
 var (
 	few    string
 	fewest uint64 = 3
 )
+
+// leastFiles is for as many files as a C program may have been given, and those of the
+// runtime's poller.
+const leastFiles = 32
 
 // manyFiles says that the process may open more files than the limit that it was
 // started with.
@@ -138,18 +159,18 @@ func init() {
 	_ = os.Unsetenv("GOTRACEBACK") // not for the programs that we run
 	if few != "" && savedFiles[0] > fewest {
 		// By package syscall, which would else give children the lower one.
-		_ = syscall.Setrlimit(Files, &syscall.Rlimit{Cur: savedFiles[0], Max: savedFiles[1]})
+		open := max(savedFiles[0], min(leastFiles, savedFiles[1]))
+		err := syscall.Setrlimit(Files, &syscall.Rlimit{Cur: open, Max: savedFiles[1]})
+		manyFiles = err == nil && open != savedFiles[0]
 	}
-	if brief != "" {
-		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_TIMERSLACK, uintptr(timerSlack), 0)
-	}
+	UsualSlack()
 }
 
 // ManyFiles lets the process open as many files as its hard limit says. Programs
 // that it runs get the soft one that it was started with.
 func ManyFiles() {
 	if few == "" || savedFiles[0] >= savedFiles[1] {
-		return // package os has done so, and package syscall will
+		return // package syscall has done so
 	}
 	manyFiles = syscall.Setrlimit(Files, &syscall.Rlimit{Cur: savedFiles[1], Max: savedFiles[1]}) == nil
 }

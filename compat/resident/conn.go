@@ -238,10 +238,15 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	return c.poller.SetDeadline(t)
 }
 
+// closed is no descriptor.
+const closed fdio.FD = -1
+
 // Close ends the conversation; the other side receives io.EOF.
 func (c *Conn) Close() error {
 	if c.socket == nil {
-		return c.alone.Close()
+		alone := c.alone
+		c.alone = closed // its number may be another file's from now on
+		return alone.Close()
 	}
 	if c.poller != nil {
 		// Who waits to send waits in vain from now on.

@@ -15,12 +15,16 @@ import (
 // What it costs to hand a job over, and what jobs need of which one would do for
 // all, such as a sync, is then shared.
 type Gather struct {
+	// Line returns, by a job's arguments, with which others it may be given: one that
+	// takes long holds those up that came with it.
+	Line func(args []string) string
+
 	// Like returns what decides about a job, by its arguments, whether it can be
 	// done with others. Those like one that could not are given alone for a while.
 	Like func(args []string) string
 
 	mu    sync.Mutex
-	lines map[string]*line // by kind
+	lines map[string]*line // by kind, and by what Line says
 	alone map[string]time.Time
 }
 
@@ -35,6 +39,7 @@ type line struct {
 type gathered struct {
 	cmd    *child.Command
 	t      *task
+	line   string
 	ended  chan struct{} // closed when one of these is known:
 	alone  bool          // the job is still to be done, alone
 	status syscall.WaitStatus
@@ -47,9 +52,10 @@ const (
 	// worthHalving is how many jobs are given to two children rather than to one.
 	worthHalving = 4
 
-	// aloneTime is how long jobs are given alone because one like them had to be, and
-	// mostAlone how many kinds of them are remembered.
-	aloneTime = time.Minute
+	// aloneTime is how long jobs are given alone because one like them had to be, or
+	// took a child with it: longer than until it comes again. mostAlone is how many
+	// kinds of them are remembered.
+	aloneTime = time.Hour
 	mostAlone = 1000
 )
 
@@ -59,20 +65,20 @@ func (g *Gather) run(r *Runner, cmd *child.Command, t *task) (syscall.WaitStatus
 	if g == nil || g.isAlone(cmd.Args) {
 		return 0, false
 	}
-	job := &gathered{cmd: cmd, t: t, ended: make(chan struct{})}
+	job := &gathered{cmd: cmd, t: t, line: t.kind + "\x00" + g.Line(cmd.Args), ended: make(chan struct{})}
 	g.mu.Lock()
-	l := g.lines[t.kind]
+	l := g.lines[job.line]
 	if l == nil {
 		l = &line{}
 		if g.lines == nil {
 			g.lines = map[string]*line{}
 		}
-		g.lines[t.kind] = l
+		g.lines[job.line] = l
 	}
 	l.waiting = append(l.waiting, job)
 	if !l.giving {
 		l.giving = true
-		go g.give(r, t.kind, l)
+		go g.give(r, l)
 	}
 	g.mu.Unlock()
 	<-job.ended
@@ -102,15 +108,15 @@ func (g *Gather) remember(args []string) {
 }
 
 // give gives all that wait to children.
-func (g *Gather) give(r *Runner, kind string, l *line) {
+func (g *Gather) give(r *Runner, l *line) {
 	runtime.Gosched() // the others that come now
 	for {
-		batch := g.next(kind, l)
+		batch := g.next(l)
 		if len(batch) == 0 {
 			return
 		}
 		if len(batch) > 1 {
-			if c := r.idle(batch[0].cmd, kind); c != nil {
+			if c := r.idle(batch[0].cmd, batch[0].t.kind); c != nil {
 				go g.together(r, c, l, batch)
 				continue
 			}
@@ -120,7 +126,7 @@ func (g *Gather) give(r *Runner, kind string, l *line) {
 }
 
 // next takes jobs for one child: half of them where two children can have them.
-func (g *Gather) next(kind string, l *line) []*gathered {
+func (g *Gather) next(l *line) []*gathered {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	n := min(len(l.waiting), mostTogether)
@@ -128,10 +134,7 @@ func (g *Gather) next(kind string, l *line) []*gathered {
 		n = min(n, (len(l.waiting)+1)/2)
 	}
 	if n == 0 {
-		l.giving = false
-		if l.busy == 0 {
-			delete(g.lines, kind)
-		}
+		l.giving, l.waiting = false, nil
 		return nil
 	}
 	batch := l.waiting[:n:n]
@@ -149,6 +152,9 @@ func (g *Gather) end(l *line, batch []*gathered, is func(i int, job *gathered)) 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l.busy--
+	if l.busy == 0 && !l.giving {
+		delete(g.lines, batch[0].line)
+	}
 }
 
 // together gives jobs to a child and waits for what becomes of them.
@@ -170,13 +176,20 @@ func (g *Gather) together(r *Runner, c *Child, l *line, batch []*gathered) {
 			job.t.news(data[1:])
 		}
 	}
-	results, ok := parseResults(data, len(batch))
+	results, stays, ok := parseResults(data, len(batch))
 	if err != nil || !ok {
 		status := batch[0].t.lost(c)
-		g.end(l, batch, func(_ int, job *gathered) { job.status = status })
+		g.end(l, batch, func(_ int, job *gathered) {
+			g.remember(job.cmd.Args) // one of them may be why
+			job.status = status
+		})
 		return
 	}
-	r.keep(c, batch[0].t.kind)
+	if stays {
+		r.keep(c, batch[0].t.kind)
+	} else {
+		c.Close()
+	}
 	g.end(l, batch, func(i int, job *gathered) {
 		if job.alone = results[i].Again; job.alone {
 			g.remember(job.cmd.Args)
@@ -222,20 +235,29 @@ func appendResult(to []byte, r Result) []byte {
 	return appendPart(to, append([]byte{byte(r.Code), again}, r.text[:min(len(r.text), maxTextTogether)]...))
 }
 
-// parseResults takes the results of so many jobs apart.
-func parseResults(data []byte, jobs int) (results []Result, ok bool) {
-	if len(data) == 0 || data[0] != resultsWord {
-		return nil, false
+// beginResults begins the answer to several jobs, of a child that stays or not.
+func beginResults(stays bool) []byte {
+	if stays {
+		return []byte{resultsWord, 1}
 	}
-	for data = data[1:]; len(data) > 0; {
+	return []byte{resultsWord, 0}
+}
+
+// parseResults takes the results of so many jobs apart.
+func parseResults(data []byte, jobs int) (results []Result, stays, ok bool) {
+	if len(data) < 2 || data[0] != resultsWord {
+		return nil, false, false
+	}
+	stays = data[1] != 0
+	for data = data[2:]; len(data) > 0; {
 		part, rest, ok := cutPart(data)
 		if !ok || len(part) < 2 {
-			return nil, false
+			return nil, false, false
 		}
 		results = append(results, Result{int(part[0]), part[1] != 0, string(part[2:])})
 		data = rest
 	}
-	return results, len(results) == jobs
+	return results, stays, len(results) == jobs
 }
 
 // parseJobs takes the datagram of several jobs apart.

@@ -67,7 +67,7 @@ func together(t *testing.T, r *Runner, path string, did func([]outcome) bool, jo
 func gathering(t *testing.T) (r *Runner, path string) {
 	t.Helper()
 	r, path = runner(t, "program")
-	r.Gather = &Gather{Like: func(args []string) string { return strings.Join(args, "\x00") }}
+	r.Gather = &Gather{Line: func([]string) string { return "" }, Like: func(args []string) string { return strings.Join(args, "\x00") }}
 	run(t, r, path, somebody(65534))
 	return r, path
 }
@@ -124,6 +124,12 @@ func TestGatherLosesChild(t *testing.T) {
 	r, path := gathering(t)
 	killed := func(outcomes []outcome) bool { return outcomes[0].status.Signaled() && outcomes[1].status.Signaled() }
 	together(t, r, path, killed, []string{"kill"}, []string{"exit 1"})
+	if !r.Gather.isAlone([]string{"program", "kill"}) || !r.Gather.isAlone([]string{"program", "exit 1"}) {
+		t.Error("what a child died of is given together with others again")
+	}
+	if len(r.Gather.lines) > 0 {
+		t.Errorf("%d lines are left", len(r.Gather.lines))
+	}
 	run(t, r, path, somebody(65534))
 	both := func(outcomes []outcome) bool { return several(outcomes[0]) && several(outcomes[1]) }
 	for i, o := range together(t, r, path, both, []string{"leave", "exit 5"}, []string{"exit 5"}) {
@@ -136,8 +142,8 @@ func TestGatherLosesChild(t *testing.T) {
 // What a child says of several jobs is a user's word: what is not as agreed ends the
 // conversation.
 func TestResults(t *testing.T) {
-	two := appendResult(appendResult([]byte{resultsWord}, Result{Code: 111, text: "no\n"}), Result{Again: true})
-	long := appendResult([]byte{resultsWord}, Result{text: strings.Repeat("x", 4*maxTextTogether)})
+	two := appendResult(appendResult(beginResults(true), Result{Code: 111, text: "no\n"}), Result{Again: true})
+	long := appendResult(beginResults(true), Result{text: strings.Repeat("x", 4*maxTextTogether)})
 	for _, test := range []struct {
 		name string
 		data []byte
@@ -149,17 +155,20 @@ func TestResults(t *testing.T) {
 		{"too few", two, 3, false},
 		{"too many", two, 1, false},
 		{"nothing", nil, 1, false},
-		{"another word", append([]byte{resultWord}, two[1:]...), 2, false},
+		{"another word", append([]byte{resultWord, 1}, two[2:]...), 2, false},
 		{"half", two[:len(two)-1], 2, false},
-		{"empty part", []byte{resultsWord, 0}, 1, false},
-		{"endless", []byte{resultsWord, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, 1, false},
+		{"empty part", append(beginResults(true), 0), 1, false},
+		{"endless", []byte{resultsWord, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, 1, false},
 	} {
-		results, ok := parseResults(test.data, test.jobs)
+		results, _, ok := parseResults(test.data, test.jobs)
 		if ok != test.ok || ok && len(results) != test.jobs {
 			t.Errorf("%s: %+v, %v", test.name, results, ok)
 		}
 	}
-	results, _ := parseResults(two, 2)
+	if _, stays, _ := parseResults(appendResult(beginResults(false), Result{}), 1); stays {
+		t.Error("one that leaves stays")
+	}
+	results, _, _ := parseResults(two, 2)
 	if results[0] != (Result{Code: 111, text: "no\n"}) || results[1] != (Result{Again: true}) {
 		t.Errorf("got %+v", results)
 	}
@@ -176,6 +185,6 @@ func FuzzJobs(f *testing.F) {
 		if jobs, ok := parseJobs(data, make([]fdio.FD, files)); ok && len(jobs) != files {
 			t.Errorf("%d jobs of %d files", len(jobs), files)
 		}
-		_, _ = parseResults(data, files)
+		_, _, _ = parseResults(data, files)
 	})
 }

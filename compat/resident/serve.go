@@ -98,14 +98,15 @@ func (s *server) many(data []byte, files []fdio.FD) (answer []byte, code int, st
 	s.title.show(jobs[0].Args...)
 	jobs[0].post = s.post // what it tells is told of all
 	results, stays := s.Together(jobs)
-	answer = []byte{resultsWord}
+	stays = fdio.Chdir("/") == nil && stays
+	answer = beginResults(stays)
 	for i, j := range jobs {
 		j.end()
 		results[i].text = string(j.printed)
 		answer = appendResult(answer, results[i])
 		j.In.Close()
 	}
-	if stays = stays && fdio.Chdir("/") == nil; !stays {
+	if !stays {
 		_ = s.post.Send(answer)
 	}
 	return answer, temporary, stays

@@ -122,6 +122,7 @@ func (p *Pool) offers(shares bool) bool {
 // was shared is likely to have an heir soon.
 func (m *Message) replace() error {
 	m.worker.Close()
+	m.worker = nil // also where no process can be started: nobody is to keep it
 	m.pool.looked(true)
 	return m.start()
 }

@@ -26,7 +26,7 @@ func NewRunners(home string) (local, getpw *resident.Runner) {
 		Pool:   resident.Pool{Most: mostIdle, Idle: idleTime},
 		Reaper: reaper,
 		Plain:  plain,
-		Gather: &resident.Gather{Like: address},
+		Gather: &resident.Gather{Line: homeDir, Like: address},
 	}
 	getpw = &resident.Runner{
 		Pool:   resident.Pool{Most: mostIdle, Idle: idleTime},
@@ -36,6 +36,10 @@ func NewRunners(home string) (local, getpw *resident.Runner) {
 	}
 	return local, getpw
 }
+
+// homeDir is the home directory that mail goes to, of qmail-local's arguments: what is
+// wrong with one, a file system that hangs say, is not to hold up mail for others.
+func homeDir(args []string) string { return args[3] }
 
 // address is what decides where qmail-local delivers, of its arguments: user, home
 // directory, local part, dash, extension.

@@ -52,7 +52,7 @@ func (s *Scheduler) lookAtFailed() {
 // files go.
 func (s *Scheduler) finishSome() {
 	var ends []queue.ID
-	for s.cleaner.roomFor(len(ends) + 1) {
+	for trouble := false; !trouble && s.cleaner.roomFor(len(ends)+1); {
 		e, ok := s.done.take(s.recent)
 		if !ok {
 			break
@@ -60,6 +60,7 @@ func (s *Scheduler) finishSome() {
 		switch s.judge(e.id) {
 		case troubled:
 			s.done.add(e.id, s.now()+retryTrouble)
+			trouble = true // it may have taken long, as the next one may
 		case isDone:
 			ends = append(ends, e.id)
 			s.logLine(maillog.EndMessage(uint64(e.id)))

@@ -195,7 +195,7 @@ func (s *Scheduler) removeOne() {
 	}
 }
 
-// remove takes a message out of the queue: S5 → S2 → S1; with a bounce, finish
+// remove takes a message out of the queue: S5 → S2 → S1; with a bounce, finishSome
 // does the rest. A crash in between leaves the order in the journal, and the
 // next qmail-send carries it out.
 func (s *Scheduler) remove(id queue.ID, o orders.Order) error {

@@ -74,6 +74,27 @@ func (e *StartError) Error() string { return e.Reply }
 // ErrControls says that control files cannot be read.
 var ErrControls error = &StartError{replyControls}
 
+// thisHost remembers the host's addresses once it has found them.
+type thisHost struct {
+	find func() (*socket.Host, error)
+
+	mu    sync.Mutex
+	found *socket.Host
+}
+
+func (t *thisHost) get() (*socket.Host, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.found != nil {
+		return t.found, nil
+	}
+	host, err := t.find()
+	if err == nil {
+		t.found = host
+	}
+	return host, err
+}
+
 // ReadConfig reads the control files, those of d, below home, and the
 // environment. The error is a *StartError.
 func ReadConfig(d *control.Dir, home string, lookup func(name string) (string, bool)) (*Config, error) {
@@ -85,7 +106,7 @@ func ReadConfig(d *control.Dir, home string, lookup func(name string) (string, b
 }
 
 func readControls(d *control.Dir, home string, lookup func(name string) (string, bool)) (*Config, error) {
-	c := &Config{Own: sync.OnceValues(socket.ThisHost)}
+	c := &Config{Own: (&thisHost{find: socket.ThisHost}).get}
 	var ok bool
 	var err error
 	if c.Greeting, ok, err = d.Line(control.SMTPGreeting); err == nil && !ok {
