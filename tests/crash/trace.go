@@ -175,12 +175,19 @@ func (p *parser) call(program, name, text string, at int) error {
 		if at, ok := p.below(args[0]); ok {
 			p.pos[at] = number(ret[1])
 		}
-	case "write", "pwrite64":
+	case "write":
 		p.write(op, args, number(ret[1]))
+	case "pwrite64":
+		if file, ok := p.below(args[0]); ok {
+			before := p.pos[file]
+			p.pos[file] = lastArgument(text)
+			p.write(op, args, number(ret[1]))
+			p.pos[file] = before
+		}
 	case "ftruncate":
 		if file, ok := p.below(args[0]); ok {
 			op.Kind, op.Inode = Cut, p.opened[file]
-			op.Off = number(text[strings.LastIndex(text[:strings.LastIndex(text, ")")], ", ")+2 : strings.LastIndex(text, ")")])
+			op.Off = lastArgument(text)
 			p.size[op.Inode] = op.Off
 			p.ops = append(p.ops, op)
 		}
@@ -315,6 +322,12 @@ func unhex(s string) string {
 		return s // an argument that strace does not write so
 	}
 	return string(b)
+}
+
+// lastArgument returns the number that is a call's last argument.
+func lastArgument(text string) int64 {
+	end := strings.LastIndex(text, ")")
+	return number(text[strings.LastIndex(text[:end], ", ")+2 : end])
 }
 
 func number(s string) int64 {
