@@ -76,6 +76,11 @@ func (c *Config) letterFor(sender string) letter {
 // The bounce file is removed only when the bounce is in the queue for good. A
 // crash in between sends the bounce twice.
 func (s *Scheduler) bounce(id queue.ID) bool {
+	info, err := queue.ReadInfo(id)
+	if err != nil {
+		return false // not even where nothing is to be returned: what is broken is not removed
+	}
+	sender := strings.TrimSuffix(info.Sender, verpMark)
 	var st syscall.Stat_t
 	if err := syscall.Stat(id.Bounce(), &st); err != nil {
 		if err == syscall.ENOENT {
@@ -84,11 +89,6 @@ func (s *Scheduler) bounce(id queue.ID) bool {
 		s.warnFile("unable to stat", id.Bounce(), "")
 		return false
 	}
-	info, err := queue.ReadInfo(id)
-	if err != nil {
-		return false
-	}
-	sender := strings.TrimSuffix(info.Sender, verpMark)
 	if sender == doubleSender {
 		s.logLine(maillog.TripleBounce(id.Bounce()))
 	} else if !s.send(id, sender) {
