@@ -625,3 +625,23 @@ func FuzzParagraph(f *testing.F) {
 		}
 	})
 }
+
+// A message whose info tells no sender is left alone, though nobody is to get it any more
+// and nothing is to be returned: something has gone wrong with it.
+func TestBrokenInfoStays(t *testing.T) {
+	p := newPeers(t, 9, func() {
+		write(t, "mess/7/7", "text\n")
+		write(t, "info/7/7", "")
+	})
+	p.turns()
+	p.clock += 2 * retryTrouble
+	p.turns()
+	for _, path := range []string{"mess/7/7", "info/7/7"} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if strings.Contains(p.logged(), "end msg") {
+		t.Errorf("log:\n%s", p.logged())
+	}
+}
