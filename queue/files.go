@@ -83,6 +83,15 @@ func unlinkIfThere(path string) error {
 	return nil
 }
 
+// removeStale removes a file that is most likely not there. To look first is
+// cheaper than to have the kernel get ready for a change of the directory.
+func removeStale(path string) error {
+	if there, err := exists(path); !there && err == nil {
+		return nil
+	}
+	return unlinkIfThere(path)
+}
+
 // exists tells whether a file exists; the error means that this cannot be
 // said.
 func exists(path string) (bool, error) {

@@ -102,15 +102,6 @@ func (p *Preprocessor) fill(w *Written, id ID, todo io.Reader, copied string) (e
 	return nil
 }
 
-// removeStale removes a file that is most likely not there. To look first is
-// cheaper than to have the kernel get ready for a change of the directory.
-func removeStale(path string) error {
-	if there, err := exists(path); !there && err == nil {
-		return nil
-	}
-	return unlinkIfThere(path)
-}
-
 // Keep makes the files of messages and their names durable, so that the
 // envelopes may then be removed from todo (qmail-clean, S4 → S5), and closes them. It
 // returns the error of each. Where the file system cannot be synced as a whole, or that

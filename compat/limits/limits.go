@@ -254,8 +254,8 @@ func Apply() {
 }
 
 // ForChildren returns the limits to give a program that we run: the lifted
-// ones, and the number of open files, which package os raises at its start
-// and package syscall puts back only in its own fork. None where no memory
+// ones, and the number of open files, which package syscall raises at its
+// start and puts back only in its own fork. None where no memory
 // limit was lifted, nor that number by ManyFiles, for then package syscall's
 // fork does all that is needed.
 func ForChildren() []Saved {

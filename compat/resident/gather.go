@@ -30,6 +30,7 @@ type Gather struct {
 
 // line is the jobs of a kind that wait to be given to a child.
 type line struct {
+	key     string
 	waiting []*gathered
 	giving  bool // somebody is about to
 	busy    int  // children that have jobs of it
@@ -39,7 +40,6 @@ type line struct {
 type gathered struct {
 	cmd    *child.Command
 	t      *task
-	line   string
 	ended  chan struct{} // closed when one of these is known:
 	alone  bool          // the job is still to be done, alone
 	status syscall.WaitStatus
@@ -65,15 +65,16 @@ func (g *Gather) run(r *Runner, cmd *child.Command, t *task) (syscall.WaitStatus
 	if g == nil || g.isAlone(cmd.Args) {
 		return 0, false
 	}
-	job := &gathered{cmd: cmd, t: t, line: t.kind + "\x00" + g.Line(cmd.Args), ended: make(chan struct{})}
+	job := &gathered{cmd: cmd, t: t, ended: make(chan struct{})}
+	key := t.kind + "\x00" + g.Line(cmd.Args)
 	g.mu.Lock()
-	l := g.lines[job.line]
+	l := g.lines[key]
 	if l == nil {
-		l = &line{}
+		l = &line{key: key}
 		if g.lines == nil {
 			g.lines = map[string]*line{}
 		}
-		g.lines[job.line] = l
+		g.lines[key] = l
 	}
 	l.waiting = append(l.waiting, job)
 	if !l.giving {
@@ -135,6 +136,7 @@ func (g *Gather) next(l *line) []*gathered {
 	}
 	if n == 0 {
 		l.giving, l.waiting = false, nil
+		g.drop(l)
 		return nil
 	}
 	batch := l.waiting[:n:n]
@@ -152,8 +154,13 @@ func (g *Gather) end(l *line, batch []*gathered, is func(i int, job *gathered)) 
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	l.busy--
+	g.drop(l)
+}
+
+// drop forgets a line that nobody needs any more. It is called with mu held.
+func (g *Gather) drop(l *line) {
 	if l.busy == 0 && !l.giving {
-		delete(g.lines, batch[0].line)
+		delete(g.lines, l.key)
 	}
 }
 

@@ -69,7 +69,24 @@ func gathering(t *testing.T) (r *Runner, path string) {
 	r, path = runner(t, "program")
 	r.Gather = &Gather{Line: func([]string) string { return "" }, Like: func(args []string) string { return strings.Join(args, "\x00") }}
 	run(t, r, path, somebody(65534))
+	noLines(t, r.Gather)
 	return r, path
+}
+
+// noLines waits until a Gather has forgotten the lines that nobody needs.
+func noLines(t *testing.T, g *Gather) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		g.mu.Lock()
+		left := len(g.lines)
+		g.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d lines are left", left)
+		}
+	}
 }
 
 func several(o outcome) bool { return o.dir == "together" }
@@ -127,9 +144,7 @@ func TestGatherLosesChild(t *testing.T) {
 	if !r.Gather.isAlone([]string{"program", "kill"}) || !r.Gather.isAlone([]string{"program", "exit 1"}) {
 		t.Error("what a child died of is given together with others again")
 	}
-	if len(r.Gather.lines) > 0 {
-		t.Errorf("%d lines are left", len(r.Gather.lines))
-	}
+	noLines(t, r.Gather)
 	run(t, r, path, somebody(65534))
 	both := func(outcomes []outcome) bool { return several(outcomes[0]) && several(outcomes[1]) }
 	for i, o := range together(t, r, path, both, []string{"leave", "exit 5"}, []string{"exit 5"}) {

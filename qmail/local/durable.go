@@ -51,7 +51,12 @@ func (p *Process) syncFile(at fdio.FD, name string, flags int) error {
 // ext4, XFS and btrfs), and a file system that cannot sync directories
 // (EINVAL) and so has nothing better to offer.
 func (p *Process) syncEntry(at fdio.FD, dir, file string) error {
-	err := p.syncFile(at, dir, unix.O_DIRECTORY)
+	return p.settle(p.syncFile(at, dir, unix.O_DIRECTORY), at, file)
+}
+
+// settle returns what the outcome of a directory's sync comes to for a file in it,
+// by the rules of syncEntry.
+func (p *Process) settle(err error, at fdio.FD, file string) error {
 	if err == syscall.EACCES {
 		err = p.syncFile(at, file, unix.O_NONBLOCK)
 		if err == syscall.EACCES {

@@ -182,14 +182,17 @@ func (m *parcel) place() {
 
 // syncNew makes the messages' names durable, each directory once.
 func (p *Process) syncNew(parcels []*parcel) {
-	synced := map[string]bool{}
+	synced := map[string]error{}
 	for _, m := range parcels {
-		if !m.inNew || synced[m.where] {
+		if !m.inNew {
 			continue
 		}
-		if p.syncFile(m.dir, "new", unix.O_DIRECTORY) == nil {
-			synced[m.where] = true
-		} else if p.syncEntry(m.dir, "new", "new/"+m.name) != nil {
+		err, done := synced[m.where]
+		if !done {
+			err = p.syncFile(m.dir, "new", unix.O_DIRECTORY)
+			synced[m.where] = err // the kernel tells of an error once
+		}
+		if p.settle(err, m.dir, "new/"+m.name) != nil {
 			m.err = errMaildir
 		}
 	}
